@@ -1,0 +1,16 @@
+/* Folders that appear whole or not at all. */
+#pragma once
+#include "base/fault.h"
+
+/* Removes a file, or a folder with all that is in it; symbolic links are removed, not followed. Does nothing where there is nothing. */
+void files_remove_tree(const char *path);
+
+/* A new, empty folder beside `folder`, to be filled and then handed to files_publish. FAULT_OUTPUT when `folder` exists and is
+ * not an empty folder, or cannot be made. Free with g_free; remove with files_remove_tree on failure. */
+char *files_draft(const char *folder, GError **error);
+
+/* Renames the draft to `folder`. FAULT_OUTPUT. */
+gboolean files_publish(const char *draft, const char *folder, GError **error);
+
+/* The name for people: last part of the path without its suffix (transfer full). */
+char *files_title(const char *path);
