@@ -1,0 +1,37 @@
+/* The steps that pose_find and the tracker are made of: detect, turn a detection into a region, read the
+ * landmarks in a region, and from those the region for the next frame. BlazePose (Bazarevsky et al. 2020),
+ * MediaPipe's graphs. */
+#pragma once
+#include "perception/detector.h"
+
+#define BODY_MASK_SIDE 256
+
+/* The landmark network's flag must pass this, or there is nobody. */
+#define BODY_PRESENT 0.5f
+
+/* What the landmark network says about one region. */
+typedef struct {
+  Pose pose; /* pose.score is the flag; the rest holds in any case but means nothing below BODY_PRESENT */
+  float anchor[2][2]; /* pixels: mid-hip and the scale point, which make the region of the next frame */
+  guint8 mask[BODY_MASK_SIDE * BODY_MASK_SIDE]; /* 255 = person, over pose.region */
+} BodyReading;
+
+/* Detection of DETECTOR_PERSON, best first (transfer full). */
+gboolean body_detect(PoseEstimator *estimator, const Image *rgb, float threshold, GArray **detections,
+                     GError **error);
+
+Region body_region_from_detection(const Detection *detection);
+Region body_region_from_anchors(const float anchor[2][2]);
+
+/* The region must be sane (region_is_sane). */
+gboolean body_read(PoseEstimator *estimator, const Image *rgb, const Region *region, BodyReading *reading,
+                   GError **error);
+
+/* The mask over the whole picture [height, width], sampled at mask_width x mask_height (transfer full). */
+Image *body_mask(const BodyReading *reading, int width, int height, int mask_width, int mask_height);
+
+/* How much of the smaller box (x, y, width, height) lies in the other, and intersection over union. */
+float box_iou(const float a[4], const float b[4]);
+
+/* Both poses are of one body: mean distance of their joints as a part of the body's size is small. */
+gboolean body_is_same(const Pose *a, const Pose *b);

@@ -1,0 +1,92 @@
+/* Every formula here is MediaPipe's for its GPU graphs, half-pixel centres included; results of the networks
+ * depend on it to within a percent of the region. */
+#include "perception/region.h"
+#include <math.h>
+
+float angle_wrap(float angle) {
+  return angle - 2 * (float)G_PI * floorf((angle + (float)G_PI) / (2 * (float)G_PI));
+}
+
+Region region_of_picture(int width, int height) {
+  float side = (float)MAX(width, height);
+  return (Region){.cx = 0.5f * (float)width, .cy = 0.5f * (float)height, .width = side, .height = side};
+}
+
+Region region_from_line(const float centre[2], const float scale_point[2], float target) {
+  float dx = scale_point[0] - centre[0], dy = scale_point[1] - centre[1];
+  float side = 2 * hypotf(dx, dy);
+  return (Region){.cx = centre[0],
+                  .cy = centre[1],
+                  .width = side,
+                  .height = side,
+                  .rotation = angle_wrap(target - atan2f(-dy, dx))};
+}
+
+Region region_from_points(const float (*points)[2], int n, const float from[2], const float to[2]) {
+  float low[2] = {points[0][0], points[0][1]}, high[2] = {points[0][0], points[0][1]};
+  for (int i = 1; i < n; i++)
+    for (int k = 0; k < 2; k++) {
+      low[k] = MIN(low[k], points[i][k]);
+      high[k] = MAX(high[k], points[i][k]);
+    }
+  return (Region){.cx = 0.5f * (low[0] + high[0]),
+                  .cy = 0.5f * (low[1] + high[1]),
+                  .width = high[0] - low[0],
+                  .height = high[1] - low[1],
+                  .rotation = angle_wrap(-atan2f(-(to[1] - from[1]), to[0] - from[0]))};
+}
+
+Region region_grow(Region region, float scale, float shift) {
+  float side = MAX(region.width, region.height) * scale;
+  region.cx -= region.height * shift * sinf(region.rotation);
+  region.cy += region.height * shift * cosf(region.rotation);
+  region.width = region.height = side;
+  return region;
+}
+
+gboolean region_is_sane(const Region *r) {
+  const float far = 1e5f; /* pixels; the crop's arithmetic stays well inside int and float */
+  return fabsf(r->cx) < far && fabsf(r->cy) < far && r->width >= 1 && r->width < far && r->height >= 1 &&
+         r->height < far && fabsf(r->rotation) < 10;
+}
+
+void region_to_picture(const Region *r, float u, float v, float *x, float *y) {
+  float c = cosf(r->rotation), s = sinf(r->rotation);
+  float a = (u - 0.5f) * r->width, b = (v - 0.5f) * r->height;
+  *x = r->cx + a * c - b * s;
+  *y = r->cy + a * s + b * c;
+}
+
+/* One bilinear sample with indices clamped to the picture; x, y relative to pixel centres. */
+static inline void sample(const Image *rgb, float x, float y, float *out) {
+  float fx = floorf(x), fy = floorf(y);
+  float ax = x - fx, ay = y - fy;
+  int ix = (int)fx, iy = (int)fy;
+  int x0 = CLAMP(ix, 0, rgb->width - 1), x1 = CLAMP(ix + 1, 0, rgb->width - 1);
+  int y0 = CLAMP(iy, 0, rgb->height - 1), y1 = CLAMP(iy + 1, 0, rgb->height - 1);
+  const guint8 *a = image_at(rgb, x0, y0), *b = image_at(rgb, x1, y0);
+  const guint8 *c = image_at(rgb, x0, y1), *d = image_at(rgb, x1, y1);
+  for (int k = 0; k < 3; k++) {
+    float top = a[k] + ax * (float)(b[k] - a[k]), bottom = c[k] + ax * (float)(d[k] - c[k]);
+    out[k] = top + ay * (bottom - top);
+  }
+}
+
+void region_crop(const Image *rgb, const Region *r, int size, float low, float high, RegionBorder border,
+                 float *tensor) {
+  g_return_if_fail(rgb->channels >= 3);
+  float c = cosf(r->rotation), s = sinf(r->rotation), step = 1.0f / (float)size, gain = (high - low) / 255.0f;
+  for (int j = 0; j < size; j++) {
+    float v = (((float)j + 0.5f) * step - 0.5f) * r->height;
+    for (int i = 0; i < size; i++, tensor += 3) {
+      float u = (((float)i + 0.5f) * step - 0.5f) * r->width;
+      float x = r->cx + u * c - v * s, y = r->cy + u * s + v * c;
+      float value[3] = {0};
+      if (border == BORDER_REPLICATE ||
+          (x >= 0 && x <= (float)rgb->width && y >= 0 && y <= (float)rgb->height))
+        sample(rgb, x - 0.5f, y - 0.5f, value);
+      for (int k = 0; k < 3; k++)
+        tensor[k] = value[k] * gain + low;
+    }
+  }
+}
