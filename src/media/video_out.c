@@ -1,0 +1,286 @@
+/* Encoder and muxer side by side with the sound's packets, written in order of their decoding time, so that
+ * the file is interleaved and nothing waits in memory but the encoder's own lookahead.
+ *
+ * Time: the encoder counts in the input's own ticks, so that every pts survives exactly. The muxer keeps the
+ * beginning (a picture that starts after the sound, sound that starts before zero) in edit lists; these count
+ * in the movie's time scale, which is therefore chosen fine enough for both streams. The length of the last
+ * frame exists nowhere but in its packet's duration, so durations travel around the encoder in a small table.
+ *
+ * Bytes: x264's choices depend on its number of threads, so that number is fixed, whatever machine this is.
+ */
+#include "media/sound.h"
+#include "media/temporary.h"
+#include "media/video.h"
+
+#include <glib/gstdio.h>
+#include <libavutil/mathematics.h>
+
+/* Enough to keep a laptop busy; more cost memory and bits. */
+#define ENCODER_THREADS 4
+#define DEFAULT_PRESET "veryfast"
+#define DEFAULT_CRF 20
+/* Finer ticks than this overflow the 32-bit deltas of the index within seconds. */
+#define MAX_TICKS_PER_SECOND 100000000
+#define MAX_MOVIE_SCALE 100000000
+#define FALLBACK_MOVIE_SCALE 1000000
+/* Frames that an encoder may hold back, at most (x264's lookahead is limited to 250). */
+#define DURATIONS 512
+
+typedef struct {
+  gint64 pts, duration;
+} Duration;
+
+struct VideoOut {
+  char *path, *temporary; /* temporary exists from open to finish */
+  VideoInfo info;
+  AVFormatContext *mux;
+  AVCodecContext *encoder;
+  AVStream *picture, *track;
+  AVPacket *packet;
+  Sound *sound;       /* NULL: none, or at its end */
+  AVPacket *waiting;  /* the next packet of sound, when it has data */
+  gint64 sound_clock; /* dts of the last sound packet written */
+  AVRational sound_base;
+  gint64 interval, last; /* ticks of one frame; pts of the last frame */
+  gint64 count;
+  Duration durations[DURATIONS];
+};
+
+/* ---- opening ---- */
+
+static AVRational encoder_base(AVRational base) {
+  AVRational finest = {1, MAX_TICKS_PER_SECOND};
+  return av_cmp_q(base, finest) < 0 ? (AVRational){1, 1000000} : base;
+}
+
+static gboolean open_encoder(VideoOut *out, VideoQuality quality, GError **error) {
+  const AVCodec *x264 = avcodec_find_encoder_by_name("libx264");
+  if (!x264)
+    return fault(error, FAULT_INTERNAL, "This FFmpeg has no libx264.");
+  const VideoInfo *info = &out->info;
+  AVCodecContext *encoder = out->encoder = avcodec_alloc_context3(x264);
+  encoder->width = info->width;
+  encoder->height = info->height;
+  encoder->pix_fmt = AV_PIX_FMT_YUV420P;
+  encoder->time_base = encoder_base(info->time_base);
+  encoder->framerate = info->frame_rate;
+  encoder->sample_aspect_ratio = info->aspect;
+  encoder->color_range = info->range;
+  encoder->colorspace = info->matrix;
+  encoder->color_primaries = info->primaries;
+  encoder->color_trc = info->transfer;
+  encoder->chroma_sample_location = AVCHROMA_LOC_LEFT;
+  encoder->thread_count = ENCODER_THREADS;
+  encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+  g_autoptr(AVDictionary) options = NULL;
+  av_dict_set(&options, "preset", quality.preset ? quality.preset : DEFAULT_PRESET, 0);
+  av_dict_set_int(&options, "crf", quality.crf ? quality.crf : DEFAULT_CRF, 0);
+  int code = avcodec_open2(encoder, x264, &options);
+  if (code >= 0)
+    return TRUE;
+  g_autofree char *why = av_text(code);
+  return fault(error, FAULT_OUTPUT, "%s cannot be encoded with these settings: %s.", out->path, why);
+}
+
+/* A scale in which the starts of both streams are whole numbers. */
+static int movie_scale(const VideoOut *out) {
+  gint64 scale = out->encoder->time_base.den;
+  if (out->sound) {
+    gint64 ticks = out->sound_base.den;
+    scale = scale / av_gcd(scale, ticks) * ticks;
+  }
+  return scale >= 1000 && scale <= MAX_MOVIE_SCALE ? (int)scale
+         : scale < 1000 && scale > 0               ? (int)(scale * (1000 / scale + 1))
+                                                   : FALLBACK_MOVIE_SCALE;
+}
+
+static gboolean open_muxer(VideoOut *out, GError **error) {
+  g_autofree char *url = g_strconcat("file:", out->temporary, NULL);
+  if (avformat_alloc_output_context2(&out->mux, NULL, "mp4", url) < 0)
+    return fault(error, FAULT_INTERNAL, "This FFmpeg has no MP4 muxer.");
+  out->picture = avformat_new_stream(out->mux, NULL);
+  avcodec_parameters_from_context(out->picture->codecpar, out->encoder);
+  out->picture->time_base = out->encoder->time_base;
+  out->picture->avg_frame_rate = out->info.frame_rate;
+  out->picture->sample_aspect_ratio = out->info.aspect;
+  out->picture->disposition = AV_DISPOSITION_DEFAULT;
+  if (out->sound) {
+    out->track = avformat_new_stream(out->mux, NULL);
+    if (!sound_describe(out->sound, out->track))
+      return fault(error, FAULT_INTERNAL, "The sound of %s cannot be described.", out->path);
+    out->sound_base = sound_time_base(out->sound);
+  }
+  int code = avio_open(&out->mux->pb, url, AVIO_FLAG_WRITE);
+  if (code < 0)
+    return temporary_broken(out->path, code, error);
+  out->mux->flags |= AVFMT_FLAG_BITEXACT; /* no versions in the file */
+  g_autoptr(AVDictionary) options = NULL;
+  av_dict_set(&options, "movflags", "+faststart", 0);
+  av_dict_set_int(&options, "movie_timescale", movie_scale(out), 0);
+  code = avformat_write_header(out->mux, &options);
+  return code < 0 ? temporary_broken(out->path, code, error) : TRUE;
+}
+
+VideoOut *video_out_open(const char *path, const VideoInfo *info, const char *sound_from,
+                         VideoQuality quality, GError **error) {
+  g_autoptr(VideoOut) out = g_new0(VideoOut, 1);
+  out->path = g_strdup(path);
+  out->info = *info;
+  out->packet = av_packet_alloc();
+  out->waiting = av_packet_alloc();
+  out->sound_clock = G_MININT64;
+  if (sound_from && !sound_open(sound_from, &out->sound, error))
+    return NULL;
+  if (!(out->temporary = temporary_create(path, error)) || !open_encoder(out, quality, error) ||
+      !open_muxer(out, error))
+    return NULL;
+  out->interval = MAX(av_rescale_q(1, av_inv_q(info->frame_rate), out->encoder->time_base), 1);
+  return g_steal_pointer(&out);
+}
+
+void video_out_free(VideoOut *out) {
+  if (!out)
+    return;
+  if (out->mux)
+    avio_closep(&out->mux->pb);
+  avformat_free_context(out->mux);
+  avcodec_free_context(&out->encoder);
+  av_packet_free(&out->packet);
+  av_packet_free(&out->waiting);
+  sound_free(out->sound);
+  if (out->temporary)
+    g_unlink(out->temporary);
+  g_free(out->temporary);
+  g_free(out->path);
+  g_free(out);
+}
+
+/* ---- sound ---- */
+
+/* Makes sure that the next packet of sound waits, in the output's ticks, in order. FALSE when there is none.
+ */
+static gboolean fetch_sound(VideoOut *out) {
+  AVPacket *p = out->waiting;
+  if (!out->sound)
+    return FALSE;
+  if (p->data)
+    return TRUE;
+  if (!sound_next(out->sound, p)) {
+    g_clear_pointer(&out->sound, sound_free);
+    return FALSE;
+  }
+  p->stream_index = out->track->index;
+  p->pos = -1;
+  av_packet_rescale_ts(p, out->sound_base, out->track->time_base);
+  if (p->dts == AV_NOPTS_VALUE)
+    p->dts = p->pts != AV_NOPTS_VALUE ? p->pts : MAX(out->sound_clock + 1, 0);
+  /* The muxer wants strictly increasing times. */
+  if (out->sound_clock != G_MININT64)
+    p->dts = MAX(p->dts, out->sound_clock + 1);
+  p->pts = p->pts == AV_NOPTS_VALUE ? p->dts : MAX(p->pts, p->dts);
+  out->sound_clock = p->dts;
+  return TRUE;
+}
+
+/* Writes packet, which is left empty. Data that the muxer refuses is damage of the input; only a failing file
+ * ends the work. */
+static gboolean put(VideoOut *out, AVPacket *packet, gboolean ours, GError **error) {
+  int code = av_write_frame(out->mux, packet);
+  av_packet_unref(packet);
+  if (out->mux->pb->error < 0)
+    return temporary_broken(out->path, out->mux->pb->error, error);
+  return code < 0 && (ours || code != AVERROR_INVALIDDATA) ? temporary_broken(out->path, code, error) : TRUE;
+}
+
+static gboolean put_sound_until(VideoOut *out, gint64 dts, GError **error) {
+  while (fetch_sound(out)) {
+    if (av_compare_ts(out->waiting->dts, out->track->time_base, dts, out->picture->time_base) > 0)
+      return TRUE;
+    if (!put(out, out->waiting, FALSE, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean put_rest_of_sound(VideoOut *out, GError **error) {
+  while (fetch_sound(out))
+    if (!put(out, out->waiting, FALSE, error))
+      return FALSE;
+  return TRUE;
+}
+
+/* ---- picture ---- */
+
+static gint64 duration_of(const VideoOut *out, gint64 pts) {
+  for (int i = 0; i < DURATIONS; i++)
+    if (out->durations[i].pts == pts && out->durations[i].duration > 0)
+      return out->durations[i].duration;
+  return out->interval;
+}
+
+/* Everything that the encoder has ready. */
+static gboolean drain(VideoOut *out, GError **error) {
+  for (;;) {
+    int code = avcodec_receive_packet(out->encoder, out->packet);
+    if (code == AVERROR(EAGAIN) || code == AVERROR_EOF)
+      return TRUE;
+    if (code < 0) {
+      g_autofree char *why = av_text(code);
+      return fault(error, FAULT_INTERNAL, "The encoder failed: %s.", why);
+    }
+    out->packet->duration = duration_of(out, out->packet->pts);
+    out->packet->stream_index = out->picture->index;
+    av_packet_rescale_ts(out->packet, out->encoder->time_base, out->picture->time_base);
+    gint64 dts = out->packet->dts;
+    if (!put_sound_until(out, dts, error) || !put(out, out->packet, TRUE, error))
+      return FALSE;
+  }
+}
+
+/* What is known of a frame's length when it comes: its own word, or the usual interval. The next frame
+ * corrects it. */
+static void note_duration(VideoOut *out, gint64 pts, gint64 own) {
+  if (out->count > 0)
+    out->durations[(out->count - 1) % DURATIONS].duration = pts - out->last;
+  gint64 duration = av_rescale_q(own, out->info.time_base, out->encoder->time_base);
+  out->durations[out->count % DURATIONS] = (Duration){pts, own > 0 ? duration : out->interval};
+}
+
+gboolean video_out_write(VideoOut *out, const AVFrame *frame, GError **error) {
+  if (frame->format != AV_PIX_FMT_YUV420P || frame->width != out->info.width ||
+      frame->height != out->info.height)
+    return fault(error, FAULT_INTERNAL, "A frame of another size or format came to the encoder.");
+  gint64 pts = av_rescale_q(frame->pts, out->info.time_base, out->encoder->time_base);
+  if (out->count > 0 && pts <= out->last)
+    return fault(error, FAULT_INTERNAL, "Frames came to the encoder out of order.");
+  g_autoptr(AVFrame) sent = av_frame_clone(frame);
+  sent->pts = pts;
+  sent->pict_type = AV_PICTURE_TYPE_NONE; /* the encoder decides */
+  note_duration(out, pts, frame->pkt_duration);
+  out->last = pts;
+  out->count++;
+  int code = avcodec_send_frame(out->encoder, sent);
+  if (code < 0) {
+    g_autofree char *why = av_text(code);
+    return fault(error, FAULT_INTERNAL, "The encoder failed: %s.", why);
+  }
+  return drain(out, error);
+}
+
+gboolean video_out_finish(VideoOut *out, GError **error) {
+  if (out->count == 0)
+    return fault(error, FAULT_INTERNAL, "%s would have no frames.", out->path);
+  avcodec_send_frame(out->encoder, NULL);
+  if (!drain(out, error) || !put_rest_of_sound(out, error))
+    return FALSE;
+  int code = av_write_trailer(out->mux);
+  if (code >= 0 && out->mux->pb->error < 0)
+    code = out->mux->pb->error;
+  int closed = avio_closep(&out->mux->pb);
+  if (code < 0 || closed < 0)
+    return temporary_broken(out->path, code < 0 ? code : closed, error);
+  if (!temporary_commit(out->temporary, out->path, error))
+    return FALSE;
+  g_clear_pointer(&out->temporary, g_free);
+  return TRUE;
+}
