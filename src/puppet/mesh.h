@@ -18,3 +18,4 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Grid, grid_free)
  * are zero yet. */
 Layer *mesh_grid(LayerKind kind, Image *texture, int left, int top, float step, Grid **grid);
 void layer_free(Layer *layer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Layer, layer_free)
