@@ -1,7 +1,8 @@
 /* Iteratively reweighted least squares with Tukey's biweight: the first round starts from the margin's median
- * colour, so that a figure that touches the border is an outlier from the beginning. Later rounds take every pixel
- * of the picture that the surface already explains, which keeps the quadratic from swinging in the middle.
- * Light on paper has more bends than a quadratic: what remains on the ground is blurred over and subtracted. */
+ * colour, so that a figure that touches the border is an outlier from the beginning. Later rounds take every
+ * pixel of the picture that the surface already explains, which keeps the quadratic from swinging in the
+ * middle. Light on paper has more bends than a quadratic: what remains on the ground is blurred over and
+ * subtracted. */
 #include "puppet/backdrop.h"
 #include "puppet/colour.h"
 #include <math.h>

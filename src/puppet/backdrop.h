@@ -1,7 +1,7 @@
 /* The plain ground behind a figure: paper under uneven light, a wall, a white page.
  *
- * Modelled per L*a*b* channel as a quadratic surface of position, fitted robustly to the picture's margin and grown
- * from there, then corrected by what the backdrop itself shows at finer scale. */
+ * Modelled per L*a*b* channel as a quadratic surface of position, fitted robustly to the picture's margin and
+ * grown from there, then corrected by what the backdrop itself shows at finer scale. */
 #pragma once
 #include "base/plane.h"
 

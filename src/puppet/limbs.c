@@ -27,8 +27,8 @@ typedef struct {
   GHashTable *exits; /* (tip, joint) -> node + 1 */
 } Search;
 
-/* First node from the tip on that lies within a much thicker disc of the trunk, that is, of the path's part around its
- * join. A limb that is as thick as the trunk begins at the join. */
+/* First node from the tip on that lies within a much thicker disc of the trunk, that is, of the path's part
+ * around its join. A limb that is as thick as the trunk begins at the join. */
 static int find_exit(const Branches *b, int tip, int join) {
   int n;
   g_autofree int *path = branches_path(b, tip, join, &n);

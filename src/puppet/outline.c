@@ -5,8 +5,8 @@
  * Line art and flat colour need opposite treatment of holes: inside an outline paper is figure, beside a
  * coloured arm it is ground. The share of ink tells which of them a picture is. */
 #include "base/fault.h"
-#include "puppet/cutout.h"
 #include "puppet/backdrop.h"
+#include "puppet/cutout.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
-/* Work is done on a copy of the largest piece at a fixed size, so that all thresholds mean the same for any picture. The
- * joints are found from the outside in: limbs give shoulders and hips, these give the spine, the spine gives neck and
- * head. Proportions where the outline is silent are an adult's, bent toward what the outline does say. */
+/* Work is done on a copy of the largest piece at a fixed size, so that all thresholds mean the same for any
+ * picture. The joints are found from the outside in: limbs give shoulders and hips, these give the spine, the
+ * spine gives neck and head. Proportions where the outline is silent are an adult's, bent toward what the
+ * outline does say. */
 #include "puppet/silhouette.h"
 #include "base/plane.h"
 #include "puppet/limbs.h"
@@ -10,7 +11,8 @@
 #define WORK_SIDE 320
 #define MARGIN 3
 #define LEAST_LIMB 0.03f /* of the height: what sticks out less is no extremity */
-#define LEG_SHARE 0.53f  /* of the way from the shoulders to the ankles that is leg, where the hips are hidden */
+#define LEG_SHARE                                                                                            \
+  0.53f /* of the way from the shoulders to the ankles that is leg, where the hips are hidden */
 
 typedef struct {
   Plane *mask, *depth;
@@ -22,7 +24,8 @@ typedef struct {
   float *visibility;
 } Work;
 
-/* --- the work copy --------------------------------------------------------------------------------------------- */
+/* --- the work copy
+ * --------------------------------------------------------------------------------------------- */
 
 static gboolean bounds(const Image *mask, int box[4]) {
   box[0] = mask->width, box[1] = mask->height, box[2] = box[3] = -1;
@@ -35,7 +38,8 @@ static gboolean bounds(const Image *mask, int box[4]) {
   return box[2] >= 0;
 }
 
-/* The largest piece stays; pieces that are not much smaller are tied to it by a line as wide as a thin limb. */
+/* The largest piece stays; pieces that are not much smaller are tied to it by a line as wide as a thin limb.
+ */
 static void join_pieces(Plane *mask) {
   gsize n = (gsize)mask->width * (gsize)mask->height;
   g_autofree int *labels = g_new(int, n);
@@ -124,7 +128,8 @@ static void work_clear(Work *work) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Work, work_clear)
 
-/* --- small geometry -------------------------------------------------------------------------------------------- */
+/* --- small geometry
+ * -------------------------------------------------------------------------------------------- */
 
 static void put(Work *work, Joint joint, const float p[2], float visibility) {
   work->joint[joint][0] = p[0], work->joint[joint][1] = p[1];
@@ -142,7 +147,8 @@ static float apart(const float a[2], const float b[2]) {
 
 static gboolean inside(const Work *work, float x, float y) {
   int i = (int)lroundf(x), j = (int)lroundf(y);
-  return i >= 0 && j >= 0 && i < work->mask->width && j < work->mask->height && *plane_at(work->mask, i, j) >= 0.5f;
+  return i >= 0 && j >= 0 && i < work->mask->width && j < work->mask->height &&
+         *plane_at(work->mask, i, j) >= 0.5f;
 }
 
 /* How far the mask goes on from p in a direction. */
@@ -155,7 +161,8 @@ static float reach(const Work *work, const float p[2], float dx, float dy) {
   return s;
 }
 
-/* --- a limb as a line ------------------------------------------------------------------------------------------ */
+/* --- a limb as a line
+ * ------------------------------------------------------------------------------------------ */
 
 #define LINE_POINTS 128
 typedef struct {
@@ -169,11 +176,13 @@ static void line_make(Line *line, const Work *work, const float start[2], const 
   int count;
   g_autofree int *path = branches_path(b, limb->root, limb->tip, &count);
   line->n = 0;
-  line->at[0][0] = start[0], line->at[0][1] = start[1], line->radius[0] = b->radius[limb->root], line->along[0] = 0;
+  line->at[0][0] = start[0], line->at[0][1] = start[1], line->radius[0] = b->radius[limb->root],
+  line->along[0] = 0;
   line->n = 1;
   int points = MIN(LINE_POINTS - 1, MAX(2, count / 2));
   for (int i = 0; i < points; i++) {
-    int middle = (int)((gint64)i * (count - 1) / (points - 1)), window = MIN(4, MIN(middle, count - 1 - middle));
+    int middle = (int)((gint64)i * (count - 1) / (points - 1)),
+        window = MIN(4, MIN(middle, count - 1 - middle));
     float p[2] = {0, 0}, r = 0;
     for (int k = middle - window; k <= middle + window; k++)
       p[0] += b->at[path[k]][0], p[1] += b->at[path[k]][1], r += b->radius[path[k]];
@@ -199,8 +208,8 @@ static float line_radius(const Line *line, float along) {
   return line->radius[i];
 }
 
-/* Where the line bends most between two shares of its length up to `end`: elbow or knee. A straight limb bends in its
- * middle. Sets *bent. */
+/* Where the line bends most between two shares of its length up to `end`: elbow or knee. A straight limb
+ * bends in its middle. Sets *bent. */
 static float line_bend(const Line *line, float end, float p[2], gboolean *bent) {
   float best = 0, at = 0.5f * end, tail[2], most = 0;
   line_at(line, end, tail);
@@ -209,7 +218,8 @@ static float line_bend(const Line *line, float end, float p[2], gboolean *bent) 
     float share = line->along[i] / end;
     if (share < 0.33f || share > 0.67f)
       continue;
-    float off = fabsf(((line->at[i][0] - line->at[0][0]) * cy - (line->at[i][1] - line->at[0][1]) * cx) / chord);
+    float off =
+        fabsf(((line->at[i][0] - line->at[0][0]) * cy - (line->at[i][1] - line->at[0][1]) * cx) / chord);
     float centred = off * (1 - 1.2f * fabsf(share - 0.5f)); /* a round arm bends in its middle */
     if (centred > best)
       best = centred, at = line->along[i], most = off;
@@ -225,7 +235,8 @@ static float line_bend(const Line *line, float end, float p[2], gboolean *bent) 
 static gboolean line_narrow(const Line *line, float from, float to, float *along) {
   int narrow = -1;
   for (int i = 1; i < line->n; i++)
-    if (line->along[i] >= from && line->along[i] <= to && (narrow < 0 || line->radius[i] <= line->radius[narrow]))
+    if (line->along[i] >= from && line->along[i] <= to &&
+        (narrow < 0 || line->radius[i] <= line->radius[narrow]))
       narrow = i;
   if (narrow < 0)
     return FALSE;
@@ -236,13 +247,17 @@ static gboolean line_narrow(const Line *line, float from, float to, float *along
   return widest > 1.25f * line->radius[narrow] + 0.5f;
 }
 
-/* --- arms ------------------------------------------------------------------------------------------------------ */
+/* --- arms
+ * ------------------------------------------------------------------------------------------------------ */
 
-static const Joint shoulders[2] = {JOINT_LEFT_SHOULDER, JOINT_RIGHT_SHOULDER}, elbows[2] = {JOINT_LEFT_ELBOW, JOINT_RIGHT_ELBOW},
-                   wrists[2] = {JOINT_LEFT_WRIST, JOINT_RIGHT_WRIST}, hands[2] = {JOINT_LEFT_HAND, JOINT_RIGHT_HAND},
-                   hips[2] = {JOINT_LEFT_HIP, JOINT_RIGHT_HIP}, knees[2] = {JOINT_LEFT_KNEE, JOINT_RIGHT_KNEE},
-                   ankles[2] = {JOINT_LEFT_ANKLE, JOINT_RIGHT_ANKLE}, toes[2] = {JOINT_LEFT_TOE, JOINT_RIGHT_TOE},
-                   ears[2] = {JOINT_LEFT_EAR, JOINT_RIGHT_EAR};
+static const Joint shoulders[2] = {JOINT_LEFT_SHOULDER, JOINT_RIGHT_SHOULDER},
+                   elbows[2] = {JOINT_LEFT_ELBOW, JOINT_RIGHT_ELBOW},
+                   wrists[2] = {JOINT_LEFT_WRIST, JOINT_RIGHT_WRIST},
+                   hands[2] = {JOINT_LEFT_HAND, JOINT_RIGHT_HAND},
+                   hips[2] = {JOINT_LEFT_HIP, JOINT_RIGHT_HIP},
+                   knees[2] = {JOINT_LEFT_KNEE, JOINT_RIGHT_KNEE},
+                   ankles[2] = {JOINT_LEFT_ANKLE, JOINT_RIGHT_ANKLE},
+                   toes[2] = {JOINT_LEFT_TOE, JOINT_RIGHT_TOE}, ears[2] = {JOINT_LEFT_EAR, JOINT_RIGHT_EAR};
 
 static void place_arm(Work *work, int side) {
   const Limb *arm = &work->limbs.arm[side];
@@ -262,7 +277,8 @@ static void place_arm(Work *work, int side) {
 
 /* An arm that lies against the body hangs along its side. */
 static void hang_arm(Work *work, int side, float arm_length) {
-  const float *shoulder = work->joint[shoulders[side]], *hip = work->joint[JOINT_HIP], *neck = work->joint[JOINT_NECK];
+  const float *shoulder = work->joint[shoulders[side]], *hip = work->joint[JOINT_HIP],
+              *neck = work->joint[JOINT_NECK];
   float sign = side == 0 ? 1 : -1, spine = MAX(apart(hip, neck), 1.0f);
   float down[2] = {(hip[0] - neck[0]) / spine, (hip[1] - neck[1]) / spine};
   float half = fabsf((shoulder[0] - neck[0]) * down[1] - (shoulder[1] - neck[1]) * down[0]);
@@ -278,7 +294,8 @@ static void hang_arm(Work *work, int side, float arm_length) {
   }
 }
 
-/* --- legs ------------------------------------------------------------------------------------------------------ */
+/* --- legs
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void place_leg(Work *work, int side) {
   const Limb *leg = &work->limbs.leg[side];
@@ -326,7 +343,8 @@ static void place_merged_legs(Work *work) {
   }
 }
 
-/* --- trunk and head -------------------------------------------------------------------------------------------- */
+/* --- trunk and head
+ * -------------------------------------------------------------------------------------------- */
 
 /* Half width of the trunk across its axis at a point, the smaller side. */
 static float half_width(const Work *work, const float p[2], const float axis[2]) {
@@ -355,7 +373,8 @@ static void place_hips(Work *work, const float upper[2]) {
   spread[0] = 0.5f * (left[0] - right[0]), spread[1] = 0.5f * (left[1] - right[1]);
   float torso = apart(upper, hip), legs = 0.93f * apart(hip, foot), share = legs / MAX(torso + legs, 1.0f);
   /* Legs that begin so low stand under a skirt, provided that the trunk is widest there. */
-  float axis[2] = {(hip[0] - upper[0]) / MAX(torso, 1.0f), (hip[1] - upper[1]) / MAX(torso, 1.0f)}, above[2], waist = G_MAXFLOAT, hem = 0, at_waist = 0;
+  float axis[2] = {(hip[0] - upper[0]) / MAX(torso, 1.0f), (hip[1] - upper[1]) / MAX(torso, 1.0f)}, above[2],
+        waist = G_MAXFLOAT, hem = 0, at_waist = 0;
   for (float t = 0.25f; t <= 1.0f; t += 0.025f) {
     mix(above, upper, hip, t);
     float half = half_width(work, above, axis);
@@ -489,9 +508,11 @@ static void place_all(Work *work) {
   }
   place_hips(work, level);
   const float *hip = work->joint[JOINT_HIP];
-  float torso = MAX(apart(level, hip), 1.0f), axis[2] = {(hip[0] - level[0]) / torso, (hip[1] - level[1]) / torso};
+  float torso = MAX(apart(level, hip), 1.0f),
+        axis[2] = {(hip[0] - level[0]) / torso, (hip[1] - level[1]) / torso};
   if (limbs->arm[0].tip < 0 || limbs->arm[1].tip < 0) { /* one arm tells the height, not the middle */
-    float d = MAX(apart(top, hip), 1.0f), t = ((level[0] - top[0]) * (hip[0] - top[0]) + (level[1] - top[1]) * (hip[1] - top[1])) / (d * d);
+    float d = MAX(apart(top, hip), 1.0f),
+          t = ((level[0] - top[0]) * (hip[0] - top[0]) + (level[1] - top[1]) * (hip[1] - top[1])) / (d * d);
     mix(level, top, hip, CLAMP(t, 0.05f, 0.8f));
     torso = MAX(apart(level, hip), 1.0f);
     axis[0] = (hip[0] - level[0]) / torso, axis[1] = (hip[1] - level[1]) / torso;
@@ -519,7 +540,8 @@ gboolean silhouette_joints(const Image *mask, Figure *figure, GError **error) {
   if (!work_begin(&work, mask, error))
     return FALSE;
   if (!limbs_find(work.branches, work.height, &work.limbs))
-    return fault(error, FAULT_NOBODY, "The figure's outline shows no limbs; give the joints in a --joints file.");
+    return fault(error, FAULT_NOBODY,
+                 "The figure's outline shows no limbs; give the joints in a --joints file.");
   *figure = (Figure){.source = FIGURE_FROM_SILHOUETTE, .height = work.height / work.scale};
   work.joint = figure->joint, work.visibility = figure->visibility;
   place_all(&work);
