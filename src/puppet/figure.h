@@ -1,5 +1,6 @@
 /* Where the joints of a pictured character are, and how that is known. */
 #pragma once
+#include "base/progress.h"
 #include "perception/pose.h"
 
 typedef enum {
@@ -27,3 +28,29 @@ typedef struct {
   gboolean given[JOINTS];     /* set by the user */
   float height;               /* H: of the figure's mask in pixels, the unit of most lengths in puppet/ */
 } Figure;
+
+/* Joints that the user has set, from a --joints file (joints_file.h). */
+typedef struct {
+  gboolean given[JOINTS];
+  float at[JOINTS][2]; /* picture pixels */
+} GivenJoints;
+
+/* From the landmarks of one person. mask: 1 channel, 255 = the person; it tells where the crown is and how high the figure. */
+Figure figure_from_pose(const Pose *pose, const Image *mask);
+
+/* Moves joints to where the user wants them; those that hang on them move along: a hand with its wrist, and joints between
+ * two moved ones with both. */
+void figure_give(Figure *figure, const GivenJoints *given);
+
+/* Finds the figure in a picture (3 or 4 channels): its joints and a coarse mask (1 channel, 255 = figure, picture size).
+ *
+ * - network: with the heavy landmark network; may be NULL, then the silhouette must do.
+ * - mask: the user's, or NULL. An alpha channel that is a cutout serves as mask where none is given.
+ * - given: the user's joints, or NULL.
+ *
+ * The network's pose is taken where the picture bears it out; it can be sure of itself on drawings that it does not
+ * understand, so its own score is not asked. Otherwise the joints come from the silhouette: of the mask, of the alpha
+ * channel, or of what stands out from a plain ground. What was guessed is noted in progress (may be NULL).
+ * FAULT_NOBODY where neither works. */
+gboolean figure_find(const Image *picture, PoseEstimator *network, const Image *mask, const GivenJoints *given,
+                     Figure *figure, Image **coarse, Progress *progress, GError **error);
