@@ -4,16 +4,21 @@
 #include "puppet/cutout.h"
 
 #include "base/fault.h"
+#include "puppet/alpha.h"
 #include "puppet/foreground.h"
 #include "puppet/matte.h"
+#include "puppet/trimap.h"
 
 #include <math.h>
 #include <string.h>
 
 #define PRESENT 26 /* mask value from which the network suspects the figure */
 #define SOLID 128
+#define FEET 0.12f           /* of the height, from the bottom: where a figure's shadow meets it */
 #define MATTE_HEIGHT 1100.0f /* the band is matted at a size where the figure is at most this high */
-#define FINE_HEIGHT 2000.0f  /* and its alpha refined at up to this */
+#define ROUGH_HEIGHT 420.0f
+#define SOLVE_ROUNDS 40
+#define FINE_HEIGHT 2000.0f /* and its alpha refined at up to this */
 
 /* Of an alpha channel that is a cutout: shares of all pixels, and of the largest piece among the solid ones.
  */
@@ -24,10 +29,6 @@
 typedef struct {
   int x, y, width, height;
 } Box;
-
-typedef struct {
-  float x, y, radius; /* around the hair; radius 0: not known */
-} Head;
 
 static gboolean mask_box(const Image *mask, guint8 threshold, Box *box) {
   int x0 = mask->width, y0 = mask->height, x1 = -1, y1 = -1;
@@ -43,14 +44,14 @@ static gboolean mask_box(const Image *mask, guint8 threshold, Box *box) {
   return x1 >= 0;
 }
 
-static Head find_head(const Box *figure_box, const Image *mask, const Figure *figure) {
+static TrimapHead find_head(const Box *figure_box, const Image *mask, const Figure *figure) {
   if (figure) {
     const float(*joint)[2] = figure->joint;
     float x = (joint[JOINT_LEFT_EAR][0] + joint[JOINT_RIGHT_EAR][0]) / 2;
     float y = (joint[JOINT_LEFT_EAR][1] + joint[JOINT_RIGHT_EAR][1]) / 2;
     float dx = joint[JOINT_HEAD][0] - (joint[JOINT_LEFT_SHOULDER][0] + joint[JOINT_RIGHT_SHOULDER][0]) / 2;
     float dy = joint[JOINT_HEAD][1] - (joint[JOINT_LEFT_SHOULDER][1] + joint[JOINT_RIGHT_SHOULDER][1]) / 2;
-    return (Head){x, y, 1.4f * hypotf(dx, dy)};
+    return (TrimapHead){x, y, 1.4f * hypotf(dx, dy)};
   }
   /* The middle of the mask's topmost tenth. */
   double sum = 0, count = 0;
@@ -61,71 +62,36 @@ static Head find_head(const Box *figure_box, const Image *mask, const Figure *fi
         count++;
       }
   float h = (float)figure_box->height;
-  return (Head){count > 0 ? (float)(sum / count) : 0, (float)figure_box->y + 0.08f * h, 0.14f * h};
+  return (TrimapHead){count > 0 ? (float)(sum / count) : 0, (float)figure_box->y + 0.08f * h, 0.14f * h};
 }
 
-/* --- trimap
- * ---------------------------------------------------------------------------------------------------- */
+/* --- passes
+ * ----------------------------------------------------------------------------------------------------- */
 
-static Plane *make_trimap(const Plane *mask, float height, Head head) {
-  gsize n = (gsize)mask->width * (gsize)mask->height;
-  g_autoptr(Plane) unsure = plane_new(mask->width, mask->height);
-  for (gsize i = 0; i < n; i++)
-    unsure->v[i] = mask->v[i] > 0.9f ? 0 : 1;
-  g_autoptr(Plane) depth = plane_distance(unsure, 0.5f, NULL);
-  g_autoptr(Plane) beyond = plane_distance(mask, 0.1f, NULL);
-  Plane *trimap = plane_new(mask->width, mask->height);
-  for (int y = 0; y < mask->height; y++)
-    for (int x = 0; x < mask->width; x++) {
-      gboolean near_head = hypotf((float)x - head.x, (float)y - head.y) < head.radius;
-      float inner = (near_head ? 0.015f : 0.010f) * height, outer = (near_head ? 0.035f : 0.014f) * height;
-      gsize i = (gsize)y * (gsize)mask->width + (gsize)x;
-      trimap->v[i] = depth->v[i] > inner ? 1 : beyond->v[i] > outer ? 0 : MATTE_UNKNOWN;
-    }
-  return trimap;
-}
+typedef struct {
+  TrimapHead head;
+  TrimapMargins margins; /* shares of the height */
+  float height;          /* of the figure, as everything in picture pixels */
+  float bottom;
+} Task;
 
-/* --- tidying
- * ---------------------------------------------------------------------------------------------------- */
-
-static void stretch(Plane *alpha) {
-  for (gsize i = 0; i < (gsize)alpha->width * (gsize)alpha->height; i++)
-    alpha->v[i] = CLAMP((alpha->v[i] - 0.10f) / 0.82f, 0.0f, 1.0f);
-}
-
-/* Removes pieces that are small, or lie apart from the main piece. */
-static void drop_islands(Plane *alpha, float height) {
-  gsize n = (gsize)alpha->width * (gsize)alpha->height;
-  g_autofree int *labels = g_new(int, n), *sizes = NULL;
-  int count = plane_regions(alpha, 0.1f, labels, &sizes), main_piece = 0;
-  for (int k = 1; k <= count; k++)
-    if (main_piece == 0 || sizes[k] > sizes[main_piece])
-      main_piece = k;
-  g_autoptr(Plane) body = plane_new(alpha->width, alpha->height);
-  for (gsize i = 0; i < n; i++)
-    body->v[i] = labels[i] == main_piece && main_piece;
-  g_autoptr(Plane) distance = plane_distance(body, 0.5f, NULL);
-  g_autofree gboolean *near = g_new0(gboolean, count + 1);
-  for (gsize i = 0; i < n; i++)
-    if (distance->v[i] <= 0.01f * height)
-      near[labels[i]] = TRUE;
-  for (gsize i = 0; i < n; i++)
-    if (labels[i] != main_piece &&
-        (!labels[i] || !near[labels[i]] || sizes[labels[i]] < 0.002f * sizes[main_piece]))
-      alpha->v[i] = labels[i] ? 0 : alpha->v[i];
-}
-
-/* Closes gaps too small to be seen through. */
-static void close_holes(Plane *alpha, float height) {
-  gsize n = (gsize)alpha->width * (gsize)alpha->height;
-  g_autoptr(Plane) clear = plane_new(alpha->width, alpha->height);
-  for (gsize i = 0; i < n; i++)
-    clear->v[i] = 1 - alpha->v[i];
-  g_autofree int *labels = g_new(int, n), *sizes = NULL;
-  plane_regions(clear, 0.1f, labels, &sizes);
-  for (gsize i = 0; i < n; i++)
-    if (labels[i] && (float)sizes[labels[i]] < 0.00015f * height * height)
-      alpha->v[i] = 1;
+/* Everything at another size: the matte of `rgb` where `mask` leaves it open. */
+static Plane *matte_pass(const Image *rgb, const Plane *mask, const Task *task, float scale,
+                         Colours *colours) {
+  float height = task->height * scale;
+  TrimapHead head = {task->head.x * scale, task->head.y * scale, task->head.radius * scale};
+  TrimapMargins margins = {task->margins.inner * height, task->margins.outer * height,
+                           task->margins.head_inner * height, task->margins.head_outer * height};
+  g_autoptr(Plane) trimap = trimap_new(mask, &margins, &head);
+  MatteScale matte_scale = {0.01f * height, task->bottom * scale - FEET * height};
+  g_autoptr(MattePrior) prior = matte_prior_new(rgb, trimap, &matte_scale);
+  Plane *alpha = matte_solve(rgb, trimap, prior->alpha, prior->trust, NULL, SOLVE_ROUNDS);
+  alpha_stretch(alpha);
+  foreground_estimate(colours, rgb, alpha, (int)(0.05f * height), MAX(1, (int)(0.004f * height)));
+  alpha_resolve_veils(alpha, rgb, colours->ground, height);
+  alpha_drop_islands(alpha, height);
+  alpha_close_holes(alpha, height);
+  return alpha;
 }
 
 /* --- sizes
@@ -186,31 +152,35 @@ Image *cutout_refine(const Image *rgb, const Image *coarse, const Figure *figure
   Box body, crop;
   if (!mask_box(coarse, SOLID, &body) || !mask_box(coarse, PRESENT, &crop))
     return fault_null(error, FAULT_NOBODY, "The mask of the figure is empty: nothing can be cut out.");
-  Head head = find_head(&body, coarse, figure);
+  Task task = {.head = find_head(&body, coarse, figure), .height = (float)body.height};
   int margin = 8 + body.height / 20;
   g_autoptr(Image) picture =
       image_crop(rgb, crop.x - margin, crop.y - margin, crop.width + 2 * margin, crop.height + 2 * margin);
   g_autoptr(Image) mask =
       image_crop(coarse, crop.x - margin, crop.y - margin, crop.width + 2 * margin, crop.height + 2 * margin);
   crop = (Box){MAX(0, crop.x - margin), MAX(0, crop.y - margin), picture->width, picture->height};
+  task.head.x -= (float)crop.x;
+  task.head.y -= (float)crop.y;
+  task.bottom = (float)(body.y + body.height - crop.y);
 
-  float scale = MIN(1.0f, MATTE_HEIGHT / (float)body.height), height = (float)body.height * scale;
-  g_autoptr(Image) small = scaled(picture, scale), small_mask_image = scaled(mask, scale);
-  g_autoptr(Plane) small_mask = plane_from_image(small_mask_image, 0);
-  Head small_head = {(head.x - (float)crop.x) * scale, (head.y - (float)crop.y) * scale, head.radius * scale};
-  g_autoptr(Plane) trimap = make_trimap(small_mask, height, small_head);
-  g_autoptr(MattePrior) prior = matte_prior_new(small, trimap, 0.01f * height);
-  g_autoptr(Plane) alpha = matte_solve(small, trimap, prior->alpha, prior->trust, NULL, 40);
-  stretch(alpha);
-  drop_islands(alpha, height);
-  close_holes(alpha, height);
+  float scale = MIN(1.0f, ROUGH_HEIGHT / task.height);
+  g_autoptr(Image) rough = scaled(picture, scale), rough_mask_image = scaled(mask, scale);
+  g_autoptr(Plane) rough_mask = plane_from_image(rough_mask_image, 0);
   Colours colours;
-  foreground_estimate(&colours, small, alpha, (int)(0.05f * height), MAX(1, (int)(0.004f * height)));
+  task.margins = (TrimapMargins){0.010f, 0.020f, 0.015f, 0.035f};
+  g_autoptr(Plane) rough_alpha = matte_pass(rough, rough_mask, &task, scale, &colours);
+  foreground_clear(&colours);
+
+  scale = MIN(1.0f, MATTE_HEIGHT / task.height);
+  g_autoptr(Image) small = scaled(picture, scale);
+  g_autoptr(Plane) small_mask = plane_resize(rough_alpha, small->width, small->height);
+  task.margins = (TrimapMargins){0.006f, 0.008f, 0.008f, 0.020f};
+  g_autoptr(Plane) alpha = matte_pass(small, small_mask, &task, scale, &colours);
   g_autoptr(Plane) fine = scale < 1 ? refine(picture, alpha, &colours) : plane_copy(alpha);
   foreground_clear(&colours);
   foreground_estimate(&colours, picture, fine, (int)(0.05f * (float)body.height),
                       MAX(1, (int)(0.004f * (float)body.height)));
-  foreground_extend(colours.figure, fine, 0.7f, 0.02f * (float)body.height);
+  foreground_extend(colours.figure, fine, 0.6f, 0.02f * (float)body.height);
   Image *result = assemble(rgb, crop, colours.figure, fine);
   foreground_clear(&colours);
   return result;

@@ -75,14 +75,89 @@ void foreground_clear(Colours *colours) {
   g_clear_pointer(&colours->ground, image_free);
 }
 
+/* --- extension
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Colours times weight, and weight, one level of a pyramid. */
+typedef struct {
+  int width, height;
+  float (*v)[4];
+} Sums;
+
+static Sums sums_new(int width, int height) {
+  return (Sums){width, height, g_malloc0_n((gsize)width * (gsize)height, sizeof(float[4]))};
+}
+
+static Sums sums_halve(const Sums *fine) {
+  Sums sums = sums_new((fine->width + 1) / 2, (fine->height + 1) / 2);
+  for (int y = 0; y < fine->height; y++)
+    for (int x = 0; x < fine->width; x++) {
+      const float *from = fine->v[(gsize)y * (gsize)fine->width + (gsize)x];
+      float *to = sums.v[(gsize)(y / 2) * (gsize)sums.width + (gsize)(x / 2)];
+      for (int c = 0; c < 4; c++)
+        to[c] += from[c];
+    }
+  for (gsize i = 0; i < (gsize)sums.width * (gsize)sums.height; i++) {
+    float scale = 1.0f / MAX(sums.v[i][3], 1.0f);
+    for (int c = 0; c < 4; c++)
+      sums.v[i][c] *= scale;
+  }
+  return sums;
+}
+
+/* Lets the coarser level answer where the finer one knows less than one full pixel. */
+static void sums_fill(Sums *fine, const Sums *coarse) {
+  for (int y = 0; y < fine->height; y++) {
+    float cy = ((float)y - 0.5f) / 2, fy = cy - floorf(cy);
+    int y0 = CLAMP((int)floorf(cy), 0, coarse->height - 1), y1 = MIN((int)floorf(cy) + 1, coarse->height - 1);
+    for (int x = 0; x < fine->width; x++) {
+      float *to = fine->v[(gsize)y * (gsize)fine->width + (gsize)x];
+      float missing = 1.0f - to[3];
+      if (missing <= 0)
+        continue;
+      float cx = ((float)x - 0.5f) / 2, fx = cx - floorf(cx);
+      int x0 = CLAMP((int)floorf(cx), 0, coarse->width - 1), x1 = MIN((int)floorf(cx) + 1, coarse->width - 1);
+      const float *corner[4] = {coarse->v[(gsize)y0 * (gsize)coarse->width + (gsize)x0],
+                                coarse->v[(gsize)y0 * (gsize)coarse->width + (gsize)x1],
+                                coarse->v[(gsize)y1 * (gsize)coarse->width + (gsize)x0],
+                                coarse->v[(gsize)y1 * (gsize)coarse->width + (gsize)x1]};
+      const float share[4] = {(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy};
+      for (int k = 0; k < 4; k++)
+        for (int c = 0; c < 4; c++)
+          to[c] += missing * share[k] * corner[k][c];
+    }
+  }
+}
+
+/* Makes the weight of every pixel 1 if any pixel has weight, by push and pull (Gortler et al., The Lumigraph,
+ * 1996). */
+static void sums_complete(Sums *fine) {
+  if (fine->width > 1 || fine->height > 1) {
+    Sums coarse = sums_halve(fine);
+    sums_complete(&coarse);
+    sums_fill(fine, &coarse);
+    g_free(coarse.v);
+    return;
+  }
+  if (fine->v[0][3] > 1e-6f)
+    for (int c = 0; c < 4; c++)
+      fine->v[0][c] /= fine->v[0][3];
+}
+
 void foreground_extend(Image *figure, const Plane *alpha, float trusted, float reach) {
   gsize n = pixel_count(figure);
-  g_autofree int *nearest = g_new(int, n);
-  g_autoptr(Plane) distance = plane_distance(alpha, trusted, nearest);
-  g_autoptr(Image) own = image_copy(figure);
+  Sums sums = sums_new(figure->width, figure->height);
+  for (gsize i = 0; i < n; i++) {
+    float weight = smooth_step(trusted, MIN(trusted + 0.3f, 1.0f), alpha->v[i]);
+    for (gsize c = 0; c < 3; c++)
+      sums.v[i][c] = weight * figure->pixels[i * 3 + c];
+    sums.v[i][3] = weight;
+  }
+  sums_complete(&sums);
+  g_autoptr(Plane) distance = plane_distance(alpha, 0.02f, NULL);
   for (gsize i = 0; i < n; i++)
-    if (distance->v[i] > reach)
-      memset(figure->pixels + i * 3, 0, 3);
-    else if (distance->v[i] > 0)
-      memcpy(figure->pixels + i * 3, own->pixels + (gsize)nearest[i] * 3, 3);
+    for (gsize c = 0; c < 3; c++)
+      figure->pixels[i * 3 + c] =
+          distance->v[i] > reach ? 0 : to_byte(sums.v[i][c] / MAX(sums.v[i][3], 1e-6f));
+  g_free(sums.v);
 }

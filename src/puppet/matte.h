@@ -9,17 +9,19 @@
 
 /* What colours say about each unknown pixel on its own. */
 typedef struct {
-  Plane *alpha;  /* 0..1; in known pixels the trimap itself */
-  Plane *trust;  /* 0..1; 0 in known pixels */
-  Image *figure; /* RGB of the pair that explains the pixel best; in known pixels the picture */
-  Image *ground;
+  Plane *alpha; /* 0..1; in known pixels the trimap itself */
+  Plane *trust; /* 0..1; 0 in known pixels */
 } MattePrior;
+
+typedef struct {
+  float unit;        /* pixels over which colours are taken to be stable: about 1 % of the figure's height */
+  float shaded_from; /* from this row down the ground may lie in the figure's shadow */
+} MatteScale;
 
 /* For each unknown pixel the pair of one figure colour and one ground colour, of those found nearest on
  * either side of the band, whose mixture comes closest to its colour. After Wang and Cohen, Optimized Color
- * Sampling for Robust Matting, 2007. `unit` is the pixel distance over which colours are taken to be stable
- * (about 1 % of the figure's height). */
-MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, float unit);
+ * Sampling for Robust Matting, 2007. */
+MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, const MatteScale *scale);
 void matte_prior_free(MattePrior *prior);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MattePrior, matte_prior_free)
 

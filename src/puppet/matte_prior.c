@@ -8,11 +8,15 @@
 #include <string.h>
 
 #define NEAREST 12
+#define PAIRS (NEAREST * NEAREST)
 #define BUCKET 16   /* pixels */
 #define LINING 3.0f /* how deep the samples lie behind the band, pixels */
-#define THINNING 6
+#define THINNING 10
 #define DISTANCE_COST                                                                                        \
   0.66f /* colour levels per `unit` that a sample lies further than the nearest of its side */
+#define MIXTURE_COST 12.0f   /* colour levels times alpha (1 - alpha): most pixels are not mixtures */
+#define SHADE_COST 1.0f      /* colour levels, for taking a pixel for ground in shadow */
+#define DEEPEST_SHADE 0.4f   /* of the lit ground's value */
 #define RESIDUAL_SCALE 6.0f  /* colour levels at which a mixture stops explaining a pixel */
 #define CONTRAST_SCALE 40.0f /* colour levels between figure and ground that make a pair fully telling */
 
@@ -122,38 +126,54 @@ static void grid_nearest(const SampleGrid *grid, float x, float y, Found *found)
     found->distance[k] = sqrtf(found->distance[k]);
 }
 
+/* One side's colours for a block, and what it costs to use them. */
+typedef struct {
+  int count;
+  float colour[NEAREST][3], penalty[NEAREST];
+} Palette;
+
+static void palette_add(Palette *palette, const float colour[3], float shade, float penalty) {
+  int k = palette->count++;
+  for (int c = 0; c < 3; c++)
+    palette->colour[k][c] = colour[c] * shade;
+  palette->penalty[k] = penalty;
+}
+
+static void palette_init(Palette *palette, const Found *found, float unit) {
+  palette->count = 0;
+  for (int k = 0; k < found->count; k++)
+    palette_add(palette, found->sample[k]->colour, 1,
+                DISTANCE_COST / unit * (found->distance[k] - found->distance[0]));
+}
+
 /* All pairs of one block, as columns for the inner loop. */
 typedef struct {
   int count;
-  float ground[3][NEAREST * NEAREST], difference[3][NEAREST * NEAREST]; /* figure - ground */
-  float inverse[NEAREST * NEAREST];                                     /* 1 / |difference|^2 */
-  float penalty[NEAREST * NEAREST];
-  guint8 figure_index[NEAREST * NEAREST], ground_index[NEAREST * NEAREST];
+  float ground[3][PAIRS], difference[3][PAIRS]; /* figure - ground */
+  float inverse[PAIRS];                         /* 1 / |difference|^2 */
+  float penalty[PAIRS];
 } Pairs;
 
-static void pairs_init(Pairs *pairs, const Found *figure, const Found *ground, float unit) {
+static void pairs_init(Pairs *pairs, const Palette *figure, const Palette *ground) {
   pairs->count = 0;
   for (int f = 0; f < figure->count; f++)
     for (int b = 0; b < ground->count; b++) {
       int k = pairs->count++;
       float square = 0;
       for (int c = 0; c < 3; c++) {
-        pairs->ground[c][k] = ground->sample[b]->colour[c];
-        pairs->difference[c][k] = figure->sample[f]->colour[c] - ground->sample[b]->colour[c];
+        pairs->ground[c][k] = ground->colour[b][c];
+        pairs->difference[c][k] = figure->colour[f][c] - ground->colour[b][c];
         square += pairs->difference[c][k] * pairs->difference[c][k];
       }
       pairs->inverse[k] = 1.0f / MAX(square, 1.0f);
-      pairs->penalty[k] =
-          DISTANCE_COST / unit *
-          (figure->distance[f] - figure->distance[0] + ground->distance[b] - ground->distance[0]);
-      pairs->figure_index[k] = (guint8)f;
-      pairs->ground_index[k] = (guint8)b;
+      pairs->penalty[k] = figure->penalty[f] + ground->penalty[b];
     }
 }
 
 /* Index of the best pair; its mixture and what that leaves over, in colour levels. */
-static int pairs_best(const Pairs *pairs, const float colour[3], float *alpha, float *residual) {
-  float cost[NEAREST * NEAREST], mixture[NEAREST * NEAREST];
+static int pairs_best(const Pairs *pairs, const float colour[3], float *alpha, float *residual,
+                      float *least) {
+  float cost[PAIRS], mixture[PAIRS];
   for (int k = 0; k < pairs->count; k++) {
     float x = colour[0] - pairs->ground[0][k], y = colour[1] - pairs->ground[1][k];
     float z = colour[2] - pairs->ground[2][k];
@@ -164,32 +184,52 @@ static int pairs_best(const Pairs *pairs, const float colour[3], float *alpha, f
     y -= a * dy;
     z -= a * dz;
     mixture[k] = a;
-    cost[k] = sqrtf(x * x + y * y + z * z) + pairs->penalty[k];
+    cost[k] = sqrtf(x * x + y * y + z * z) + pairs->penalty[k] + MIXTURE_COST * a * (1 - a);
   }
   int best = 0;
   for (int k = 1; k < pairs->count; k++)
     if (cost[k] < cost[best])
       best = k;
+  *least = cost[best];
   *alpha = mixture[best];
-  *residual = cost[best] - pairs->penalty[best];
+  *residual = cost[best] - pairs->penalty[best] - MIXTURE_COST * mixture[best] * (1 - mixture[best]);
   return best;
 }
 
-static void set_colour(Image *image, gsize i, const float colour[3]) {
-  for (int c = 0; c < 3; c++)
-    image->pixels[i * 3 + (gsize)c] = (guint8)colour[c];
+/* How far the colour is from the nearest ground, darkened as a shadow darkens: all channels alike, or, under
+ * a blue sky, red a little more and blue a little less. */
+static float shade_residual(const Palette *ground, const float colour[3]) {
+  static const float tints[] = {0, 0.05f, 0.1f};
+  float best = FLT_MAX;
+  for (int k = 0; k < ground->count; k++)
+    for (gsize t = 0; t < G_N_ELEMENTS(tints); t++) {
+      const float lit[3] = {ground->colour[k][0] * (1 - tints[t]), ground->colour[k][1],
+                            ground->colour[k][2] * (1 + tints[t])};
+      float dot = colour[0] * lit[0] + colour[1] * lit[1] + colour[2] * lit[2];
+      float square = lit[0] * lit[0] + lit[1] * lit[1] + lit[2] * lit[2];
+      float shade = CLAMP(dot / MAX(square, 1.0f), DEEPEST_SHADE, 1.0f), left = 0;
+      for (int c = 0; c < 3; c++)
+        left += (colour[c] - shade * lit[c]) * (colour[c] - shade * lit[c]);
+      best = MIN(best, sqrtf(left) + ground->penalty[k]);
+    }
+  return best;
 }
 
 static void explain_pixel(MattePrior *prior, const Image *rgb, gsize i, const Pairs *pairs,
-                          const Found *figure, const Found *ground) {
+                          const Palette *shaded) {
   const guint8 *pixel = rgb->pixels + i * 3;
   const float colour[3] = {pixel[0], pixel[1], pixel[2]};
-  float residual;
-  int k = pairs_best(pairs, colour, &prior->alpha->v[i], &residual);
-  float contrast = 1.0f / sqrtf(pairs->inverse[k]);
-  prior->trust->v[i] = expf(-residual / RESIDUAL_SCALE) * MIN(1.0f, contrast / CONTRAST_SCALE);
-  set_colour(prior->figure, i, figure->sample[pairs->figure_index[k]]->colour);
-  set_colour(prior->ground, i, ground->sample[pairs->ground_index[k]]->colour);
+  float residual, cost, *alpha = &prior->alpha->v[i];
+  int k = pairs_best(pairs, colour, alpha, &residual, &cost);
+  float contrast = MIN(1.0f, 1.0f / sqrtf(pairs->inverse[k]) / CONTRAST_SCALE);
+  if (shaded) {
+    float shade = shade_residual(shaded, colour);
+    if (shade + SHADE_COST < cost) {
+      *alpha = 0;
+      residual = shade;
+    }
+  }
+  prior->trust->v[i] = expf(-residual / RESIDUAL_SCALE) * contrast;
 }
 
 static gboolean is_unknown(float v) {
@@ -197,7 +237,7 @@ static gboolean is_unknown(float v) {
 }
 
 static void explain_block(MattePrior *prior, const Image *rgb, const Plane *trimap, int x, int y,
-                          const SampleGrid grids[2], Pairs *pairs, float unit) {
+                          const SampleGrid grids[2], Pairs *pairs, const MatteScale *scale) {
   gsize inside[4];
   int n = 0;
   for (int dy = 0; dy < 2; dy++)
@@ -209,19 +249,22 @@ static void explain_block(MattePrior *prior, const Image *rgb, const Plane *trim
       }
   if (n == 0)
     return;
-  Found ground, figure;
-  grid_nearest(&grids[0], (float)x + 0.5f, (float)y + 0.5f, &ground);
-  grid_nearest(&grids[1], (float)x + 0.5f, (float)y + 0.5f, &figure);
-  pairs_init(pairs, &figure, &ground, unit);
+  Found found;
+  Palette ground, figure;
+  grid_nearest(&grids[1], (float)x + 0.5f, (float)y + 0.5f, &found);
+  palette_init(&figure, &found, scale->unit);
+  grid_nearest(&grids[0], (float)x + 0.5f, (float)y + 0.5f, &found);
+  palette_init(&ground, &found, scale->unit);
+  const Palette *shaded = (float)y >= scale->shaded_from ? &ground : NULL;
+  pairs_init(pairs, &figure, &ground);
   for (int k = 0; k < n && pairs->count > 0; k++)
-    explain_pixel(prior, rgb, inside[k], pairs, &figure, &ground);
+    explain_pixel(prior, rgb, inside[k], pairs, shaded);
 }
 
-MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, float unit) {
+MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, const MatteScale *scale) {
   g_assert(rgb->channels == 3 && rgb->width == trimap->width && rgb->height == trimap->height);
   MattePrior *prior = g_new(MattePrior, 1);
-  *prior =
-      (MattePrior){plane_copy(trimap), plane_new(rgb->width, rgb->height), image_copy(rgb), image_copy(rgb)};
+  *prior = (MattePrior){plane_copy(trimap), plane_new(rgb->width, rgb->height)};
   gsize n = (gsize)rgb->width * (gsize)rgb->height;
   g_autoptr(Plane) unknown = plane_new(rgb->width, rgb->height);
   for (gsize i = 0; i < n; i++)
@@ -233,7 +276,7 @@ MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, float unit) {
   g_autofree Pairs *pairs = g_new(Pairs, 1);
   for (int y = 0; y < rgb->height; y += 2)
     for (int x = 0; x < rgb->width; x += 2)
-      explain_block(prior, rgb, trimap, x, y, grids, pairs, unit);
+      explain_block(prior, rgb, trimap, x, y, grids, pairs, scale);
   grid_clear(&grids[0]);
   grid_clear(&grids[1]);
   return prior;
@@ -244,7 +287,5 @@ void matte_prior_free(MattePrior *prior) {
     return;
   plane_free(prior->alpha);
   plane_free(prior->trust);
-  image_free(prior->figure);
-  image_free(prior->ground);
   g_free(prior);
 }
