@@ -48,6 +48,16 @@ static PictureType type_of(const guint8 *bytes, gsize size) {
   return PICTURE_OTHER;
 }
 
+gboolean picture_is(const char *path) {
+  int fd = g_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+  if (fd < 0)
+    return FALSE;
+  guint8 start[16];
+  ssize_t n = read(fd, start, sizeof start);
+  close(fd);
+  return n > 0 && type_of(start, (gsize)n) != PICTURE_OTHER;
+}
+
 /* The whole file, if it is a regular one within the limit. */
 static guint8 *read_whole(const char *path, gsize *size, GError **error) {
   /* A pipe without a writer must not make us wait. */

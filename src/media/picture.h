@@ -15,5 +15,8 @@ gboolean picture_init(const char *program, GError **error);
  * FAULT_INPUT: missing, empty, truncated, another type. FAULT_LIMIT: more than 40 megapixels or 20 MB. */
 Image *picture_load(const char *path, GError **error);
 
+/* Whether the file begins like a PNG, JPEG or WebP picture. */
+gboolean picture_is(const char *path);
+
 /* By the suffix of path: .png, .jpg, .webp. Written to a temporary name beside it and renamed. FAULT_OUTPUT. */
 gboolean picture_save(const Image *image, const char *path, GError **error);

@@ -54,6 +54,7 @@ static gboolean mp4_accepts(const AVCodecParameters *parameters) {
   AVStream *stream = avformat_new_stream(mux, NULL);
   if (stream && avcodec_parameters_copy(stream->codecpar, parameters) >= 0 &&
       avio_open_dyn_buf(&mux->pb) >= 0) {
+    mux->strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL; /* as for the file itself */
     stream->codecpar->codec_tag = 0;
     stream->time_base = (AVRational){1, parameters->sample_rate};
     accepted = avformat_write_header(mux, NULL) >= 0;
@@ -138,10 +139,21 @@ static gboolean open_graph(Sound *sound, const AVFrame *frame) {
 
 /* ---- reading ---- */
 
+/* A codec's last packet holds a whole number of blocks, of which the container may play only a part. */
+static void end_with_stream(const Sound *sound, AVPacket *packet) {
+  const AVStream *stream = sound->stream;
+  if (packet->pts == AV_NOPTS_VALUE || stream->start_time == AV_NOPTS_VALUE || stream->duration <= 0)
+    return;
+  gint64 left = stream->start_time + stream->duration - packet->pts;
+  if (left > 0 && left < packet->duration)
+    packet->duration = left;
+}
+
 static gboolean read_packet(Sound *sound, AVPacket *packet) {
   for (;;) {
     int code = av_read_frame(sound->source, packet);
     if (code >= 0 && packet->stream_index == sound->stream->index) {
+      end_with_stream(sound, packet);
       if (packet->pts != AV_NOPTS_VALUE)
         packet->pts -= sound->origin;
       if (packet->dts != AV_NOPTS_VALUE)

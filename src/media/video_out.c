@@ -4,7 +4,7 @@
  * Time: the encoder counts in the input's own ticks, so that every pts survives exactly. The muxer keeps the
  * beginning (a picture that starts after the sound, sound that starts before zero) in edit lists; these count
  * in the movie's time scale, which is therefore chosen fine enough for both streams. The length of the last
- * frame exists nowhere but in its packet's duration, so durations travel around the encoder in a small table.
+ * frame exists nowhere but in its packet's duration.
  *
  * Bytes: x264's choices depend on its number of threads, so that number is fixed, whatever machine this is.
  */
@@ -14,6 +14,7 @@
 
 #include <glib/gstdio.h>
 #include <libavutil/mathematics.h>
+#include <math.h>
 
 /* Enough to keep a laptop busy; more cost memory and bits. */
 #define ENCODER_THREADS 4
@@ -23,12 +24,6 @@
 #define MAX_TICKS_PER_SECOND 100000000
 #define MAX_MOVIE_SCALE 100000000
 #define FALLBACK_MOVIE_SCALE 1000000
-/* Frames that an encoder may hold back, at most (x264's lookahead is limited to 250). */
-#define DURATIONS 512
-
-typedef struct {
-  gint64 pts, duration;
-} Duration;
 
 struct VideoOut {
   char *path, *temporary; /* temporary exists from open to finish */
@@ -36,14 +31,15 @@ struct VideoOut {
   AVFormatContext *mux;
   AVCodecContext *encoder;
   AVStream *picture, *track;
-  AVPacket *packet;
+  AVPacket *packet, *held;
   Sound *sound;       /* NULL: none, or at its end */
   AVPacket *waiting;  /* the next packet of sound, when it has data */
   gint64 sound_clock; /* dts of the last sound packet written */
   AVRational sound_base;
-  gint64 interval, last; /* ticks of one frame; pts of the last frame */
+  gint64 interval;                   /* usual ticks of a frame */
+  gint64 first, last, last_duration; /* of the frames so far, in the encoder's ticks */
+  gint64 first_dts;
   gint64 count;
-  Duration durations[DURATIONS];
 };
 
 /* ---- opening ---- */
@@ -113,7 +109,8 @@ static gboolean open_muxer(VideoOut *out, GError **error) {
   int code = avio_open(&out->mux->pb, url, AVIO_FLAG_WRITE);
   if (code < 0)
     return temporary_broken(out->path, code, error);
-  out->mux->flags |= AVFMT_FLAG_BITEXACT; /* no versions in the file */
+  out->mux->flags |= AVFMT_FLAG_BITEXACT;                       /* no versions in the file */
+  out->mux->strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL; /* FLAC, which everything plays by now */
   g_autoptr(AVDictionary) options = NULL;
   av_dict_set(&options, "movflags", "+faststart", 0);
   av_dict_set_int(&options, "movie_timescale", movie_scale(out), 0);
@@ -128,6 +125,8 @@ VideoOut *video_out_open(const char *path, const VideoInfo *info, const char *so
   out->info = *info;
   out->packet = av_packet_alloc();
   out->waiting = av_packet_alloc();
+  out->held = av_packet_alloc();
+  out->first_dts = AV_NOPTS_VALUE;
   out->sound_clock = G_MININT64;
   if (sound_from && !sound_open(sound_from, &out->sound, error))
     return NULL;
@@ -147,6 +146,7 @@ void video_out_free(VideoOut *out) {
   avcodec_free_context(&out->encoder);
   av_packet_free(&out->packet);
   av_packet_free(&out->waiting);
+  av_packet_free(&out->held);
   sound_free(out->sound);
   if (out->temporary)
     g_unlink(out->temporary);
@@ -211,14 +211,30 @@ static gboolean put_rest_of_sound(VideoOut *out, GError **error) {
 
 /* ---- picture ---- */
 
-static gint64 duration_of(const VideoOut *out, gint64 pts) {
-  for (int i = 0; i < DURATIONS; i++)
-    if (out->durations[i].pts == pts && out->durations[i].duration > 0)
-      return out->durations[i].duration;
-  return out->interval;
+/* The index of an MP4 keeps the distances between decoding times, so the duration of a packet counts only in
+ * two places: that of the last frame shown ends the track, that of the last packet written makes the sum of
+ * all distances the true length, which is what average frame rates are computed from. */
+static void set_duration(VideoOut *out, AVPacket *packet, gboolean final) {
+  if (packet->pts == out->last)
+    packet->duration = out->last_duration;
+  else if (final)
+    packet->duration = MAX(out->last + out->last_duration - out->first - (packet->dts - out->first_dts), 1);
+  else
+    packet->duration = 1;
 }
 
-/* Everything that the encoder has ready. */
+/* Writes the packet that was held back, with the sound that comes before it. */
+static gboolean put_held(VideoOut *out, gboolean final, GError **error) {
+  AVPacket *p = out->held;
+  if (!p->data)
+    return TRUE;
+  set_duration(out, p, final);
+  p->stream_index = out->picture->index;
+  av_packet_rescale_ts(p, out->encoder->time_base, out->picture->time_base);
+  return put_sound_until(out, p->dts, error) && put(out, p, TRUE, error);
+}
+
+/* Takes everything that the encoder has ready; one packet is always held back, since it may be the last. */
 static gboolean drain(VideoOut *out, GError **error) {
   for (;;) {
     int code = avcodec_receive_packet(out->encoder, out->packet);
@@ -228,22 +244,12 @@ static gboolean drain(VideoOut *out, GError **error) {
       g_autofree char *why = av_text(code);
       return fault(error, FAULT_INTERNAL, "The encoder failed: %s.", why);
     }
-    out->packet->duration = duration_of(out, out->packet->pts);
-    out->packet->stream_index = out->picture->index;
-    av_packet_rescale_ts(out->packet, out->encoder->time_base, out->picture->time_base);
-    gint64 dts = out->packet->dts;
-    if (!put_sound_until(out, dts, error) || !put(out, out->packet, TRUE, error))
+    if (!put_held(out, FALSE, error))
       return FALSE;
+    if (out->first_dts == AV_NOPTS_VALUE)
+      out->first_dts = out->packet->dts;
+    av_packet_move_ref(out->held, out->packet);
   }
-}
-
-/* What is known of a frame's length when it comes: its own word, or the usual interval. The next frame
- * corrects it. */
-static void note_duration(VideoOut *out, gint64 pts, gint64 own) {
-  if (out->count > 0)
-    out->durations[(out->count - 1) % DURATIONS].duration = pts - out->last;
-  gint64 duration = av_rescale_q(own, out->info.time_base, out->encoder->time_base);
-  out->durations[out->count % DURATIONS] = (Duration){pts, own > 0 ? duration : out->interval};
 }
 
 gboolean video_out_write(VideoOut *out, const AVFrame *frame, GError **error) {
@@ -256,9 +262,11 @@ gboolean video_out_write(VideoOut *out, const AVFrame *frame, GError **error) {
   g_autoptr(AVFrame) sent = av_frame_clone(frame);
   sent->pts = pts;
   sent->pict_type = AV_PICTURE_TYPE_NONE; /* the encoder decides */
-  note_duration(out, pts, frame->pkt_duration);
+  if (out->count++ == 0)
+    out->first = pts;
   out->last = pts;
-  out->count++;
+  gint64 own = av_rescale_q(frame->pkt_duration, out->info.time_base, out->encoder->time_base);
+  out->last_duration = own > 0 ? own : out->interval;
   int code = avcodec_send_frame(out->encoder, sent);
   if (code < 0) {
     g_autofree char *why = av_text(code);
@@ -267,11 +275,21 @@ gboolean video_out_write(VideoOut *out, const AVFrame *frame, GError **error) {
   return drain(out, error);
 }
 
+/* The length that the input states goes before the last frame's own word, where the two are near: an input
+ * that was cut by an edit list ends within a frame. */
+static void settle_end(VideoOut *out) {
+  gint64 length = llround(out->info.seconds / av_q2d(out->encoder->time_base));
+  gint64 duration = length - (out->last - out->first);
+  if (duration > 0 && duration < 2 * out->interval)
+    out->last_duration = duration;
+}
+
 gboolean video_out_finish(VideoOut *out, GError **error) {
   if (out->count == 0)
     return fault(error, FAULT_INTERNAL, "%s would have no frames.", out->path);
+  settle_end(out);
   avcodec_send_frame(out->encoder, NULL);
-  if (!drain(out, error) || !put_rest_of_sound(out, error))
+  if (!drain(out, error) || !put_held(out, TRUE, error) || !put_rest_of_sound(out, error))
     return FALSE;
   int code = av_write_trailer(out->mux);
   if (code >= 0 && out->mux->pb->error < 0)
