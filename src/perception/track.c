@@ -1,0 +1,277 @@
+/* Each person that is followed has a region, made from the filtered anchors of the frame before; the landmark
+ * network looks only there. The detector runs where it can tell something new: on the first frame of a shot,
+ * when somebody was lost, when there is nobody, and now and then for newcomers. What it finds is set against
+ * the people who are there, and only what belongs to none of them is looked at, so that a person whose region
+ * holds is never disturbed.
+ *
+ * Somebody who is lost and found again is a new piece here; tracklet.c joins the pieces when all are known.
+ */
+#include "perception/track.h"
+#include "perception/assign.h"
+#include "perception/body.h"
+#include "perception/filter.h"
+#include "perception/tracklet.h"
+#include <math.h>
+
+#define DETECT_EVERY 12 /* frames */
+/* With nobody in sight the detector need not run on every frame. */
+#define DETECT_EMPTY_EVERY 3
+#define MASK_LONGER_SIDE 512
+#define SAME_REGION 0.5f /* cost up to which a detection belongs to somebody who is there */
+
+typedef struct {
+  gboolean alive;
+  AnchorFilter filter;
+  Region region; /* where to look in the next frame */
+  Pose last;
+  int age; /* frames */
+  Tracklet *tracklet;
+} Person;
+
+struct Tracker {
+  PoseEstimator *estimator;
+  int width, height, mask_width, mask_height;
+  GArray *time_s; /* double */
+  GArray *cuts;   /* int */
+  GPtrArray *tracklets;
+  Person person[TRACK_MAX_PEOPLE];
+  BodyReading *reading[TRACK_MAX_PEOPLE]; /* of this frame */
+  int since_detection;
+};
+
+Tracker *tracker_new(PoseNetwork network, const char *models, int width, int height, GError **error) {
+  g_autoptr(PoseEstimator) estimator = pose_estimator_new(network, models, error);
+  if (!estimator)
+    return NULL;
+  Tracker *tracker = g_new0(Tracker, 1);
+  tracker->estimator = g_steal_pointer(&estimator);
+  tracker->width = width;
+  tracker->height = height;
+  double shrink = MIN(1.0, (double)MASK_LONGER_SIDE / MAX(width, height));
+  tracker->mask_width = MAX(1, (int)lround(width * shrink));
+  tracker->mask_height = MAX(1, (int)lround(height * shrink));
+  tracker->time_s = g_array_new(FALSE, FALSE, sizeof(double));
+  tracker->cuts = g_array_new(FALSE, FALSE, sizeof(int));
+  tracker->tracklets = g_ptr_array_new_with_free_func((GDestroyNotify)tracklet_free);
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    tracker->reading[i] = g_new0(BodyReading, 1);
+  return tracker;
+}
+
+void tracker_free(Tracker *tracker) {
+  if (!tracker)
+    return;
+  pose_estimator_free(tracker->estimator);
+  g_array_unref(tracker->time_s);
+  g_array_unref(tracker->cuts);
+  g_ptr_array_unref(tracker->tracklets);
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    g_free(tracker->reading[i]);
+  g_free(tracker);
+}
+
+void tracker_mask_size(const Tracker *tracker, int *width, int *height) {
+  *width = tracker->mask_width;
+  *height = tracker->mask_height;
+}
+
+/* --- one frame --- */
+
+static void lose(Tracker *tracker, int slot) {
+  tracker->person[slot].alive = FALSE;
+}
+
+/* Reads everybody who is there. Returns how many were lost. */
+static int follow(Tracker *tracker, const Image *rgb, GError **error) {
+  int lost = 0;
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++) {
+    Person *person = &tracker->person[i];
+    if (!person->alive)
+      continue;
+    if (!region_is_sane(&person->region)) {
+      lose(tracker, i);
+      lost++;
+      continue;
+    }
+    if (!body_read(tracker->estimator, rgb, &person->region, tracker->reading[i], error))
+      return -1;
+    if (!(tracker->reading[i]->pose.score > BODY_PRESENT)) {
+      lose(tracker, i);
+      lost++;
+    }
+  }
+  return lost;
+}
+
+/* Two regions that slid onto one body: the one that jumped there goes. */
+static int part_doubles(Tracker *tracker) {
+  int lost = 0;
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    for (int k = i + 1; k < TRACK_MAX_PEOPLE; k++) {
+      Person *a = &tracker->person[i], *b = &tracker->person[k];
+      if (!a->alive || !b->alive || !body_is_same(&tracker->reading[i]->pose, &tracker->reading[k]->pose))
+        continue;
+      float jump_a = pose_distance(&a->last, &tracker->reading[i]->pose);
+      float jump_b = pose_distance(&b->last, &tracker->reading[k]->pose);
+      lose(tracker, jump_a > jump_b ? i : k);
+      lost++;
+    }
+  return lost;
+}
+
+/* How badly a detection's region fits a person's pose: distance of the middles and difference of the sizes.
+ */
+static float misfit(const Region *region, const Pose *pose) {
+  const Region *own = &pose->region;
+  float side = 0.5f * (region->width + own->width);
+  float away = hypotf(region->cx - own->cx, region->cy - own->cy) / side;
+  float size = fabsf(logf(region->width / own->width));
+  return 2 * away + 0.5f * size;
+}
+
+static int free_slot(const Tracker *tracker) {
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    if (!tracker->person[i].alive)
+      return i;
+  return -1;
+}
+
+/* Looks at a detection that belongs to nobody; whoever is there and is not known yet gets the lowest free
+ * slot. */
+static gboolean welcome(Tracker *tracker, const Image *rgb, const Region *region, int frame, int shot,
+                        GError **error) {
+  int slot = free_slot(tracker);
+  if (slot < 0)
+    return TRUE;
+  BodyReading *reading = tracker->reading[slot];
+  if (!body_read(tracker->estimator, rgb, region, reading, error))
+    return FALSE;
+  if (!(reading->pose.score > BODY_PRESENT))
+    return TRUE;
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    if (tracker->person[i].alive && body_is_same(&tracker->reading[i]->pose, &reading->pose))
+      return TRUE;
+  tracker->person[slot] = (Person){.alive = TRUE, .tracklet = tracklet_new(frame, shot)};
+  g_ptr_array_add(tracker->tracklets, tracker->person[slot].tracklet);
+  return TRUE;
+}
+
+static gboolean detect(Tracker *tracker, const Image *rgb, int frame, int shot, GError **error) {
+  g_autoptr(GArray) detections = NULL;
+  if (!body_detect(tracker->estimator, rgb, DETECTOR_THRESHOLD, &detections, error))
+    return FALSE;
+  tracker->since_detection = 0;
+  int n = (int)detections->len, people = 0, column[TRACK_MAX_PEOPLE];
+  gsize room = MAX(detections->len, 1);
+  g_autofree Region *region = g_new(Region, room);
+  g_autofree float *cost = g_new(float, TRACK_MAX_PEOPLE * room);
+  g_autofree gboolean *taken = g_new0(gboolean, room);
+  for (int k = 0; k < n; k++)
+    region[k] = body_region_from_detection(&g_array_index(detections, Detection, k));
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++) {
+    if (!tracker->person[i].alive)
+      continue;
+    for (int k = 0; k < n; k++)
+      cost[people * n + k] =
+          region_is_sane(&region[k]) ? misfit(&region[k], &tracker->reading[i]->pose) : SAME_REGION;
+    people++;
+  }
+  assign(cost, people, n, SAME_REGION, column);
+  for (int i = 0; i < people; i++)
+    if (column[i] >= 0)
+      taken[column[i]] = TRUE;
+  for (int k = 0; k < n; k++)
+    if (!taken[k] && region_is_sane(&region[k]) && !welcome(tracker, rgb, &region[k], frame, shot, error))
+      return FALSE;
+  return TRUE;
+}
+
+/* Notes the frame's reading and prepares the next frame's region. */
+static void advance(Tracker *tracker, int slot, double time_s) {
+  Person *person = &tracker->person[slot];
+  BodyReading *reading = tracker->reading[slot];
+  tracklet_add(person->tracklet, &reading->pose, (gint8)slot);
+  person->last = reading->pose;
+  person->age++;
+  anchor_filter(&person->filter, time_s, reading->anchor);
+  person->region = body_region_from_anchors(reading->anchor);
+}
+
+static GArray *report(Tracker *tracker) {
+  GArray *sightings = g_array_new(FALSE, TRUE, sizeof(Sighting));
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++) {
+    if (!tracker->person[i].alive)
+      continue;
+    Sighting sighting = {.slot = i, .pose = tracker->reading[i]->pose};
+    sighting.mask = body_mask(tracker->reading[i], tracker->width, tracker->height, tracker->mask_width,
+                              tracker->mask_height);
+    g_array_append_val(sightings, sighting);
+  }
+  return sightings;
+}
+
+static void sighting_clear(gpointer sighting) {
+  image_free(((Sighting *)sighting)->mask);
+}
+
+gboolean tracker_add(Tracker *tracker, const Image *rgb, double time_s, gboolean cut, GArray **sightings,
+                     GError **error) {
+  g_return_val_if_fail(rgb->width == tracker->width && rgb->height == tracker->height, FALSE);
+  int frame = (int)tracker->time_s->len;
+  cut = cut || frame == 0;
+  if (cut) {
+    g_array_append_val(tracker->cuts, frame);
+    for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+      lose(tracker, i);
+  }
+  int shot = (int)tracker->cuts->len - 1;
+  int lost = follow(tracker, rgb, error);
+  if (lost < 0)
+    return FALSE;
+  lost += part_doubles(tracker);
+  tracker->since_detection++;
+  gboolean empty = TRUE;
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    empty = empty && !tracker->person[i].alive;
+  if (cut || lost || tracker->since_detection >= (empty ? DETECT_EMPTY_EVERY : DETECT_EVERY))
+    if (!detect(tracker, rgb, frame, shot, error))
+      return FALSE;
+  g_array_append_val(tracker->time_s, time_s);
+  *sightings = report(tracker);
+  g_array_set_clear_func(*sightings, sighting_clear);
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    if (tracker->person[i].alive)
+      advance(tracker, i, time_s);
+  return TRUE;
+}
+
+/* --- all frames --- */
+
+void tracks_free(Tracks *tracks) {
+  if (!tracks)
+    return;
+  g_free(tracks->time_s);
+  g_array_unref(tracks->cuts);
+  g_ptr_array_unref(tracks->tracks);
+  g_free(tracks);
+}
+
+Tracks *tracker_finish(Tracker *tracker, GError **error) {
+  int frames = (int)tracker->time_s->len;
+  g_autoptr(GPtrArray) found =
+      tracklets_to_tracks(tracker->tracklets, (const double *)(gpointer)tracker->time_s->data, frames);
+  if (found->len == 0)
+    return fault_null(error, FAULT_NOBODY,
+                      "No person was found in the video for half a second or longer. Use a video in which "
+                      "one is well visible.");
+  Tracks *tracks = g_new0(Tracks, 1);
+  *tracks = (Tracks){.width = tracker->width,
+                     .height = tracker->height,
+                     .frames = frames,
+                     .mask_width = tracker->mask_width,
+                     .mask_height = tracker->mask_height,
+                     .cuts = g_array_ref(tracker->cuts),
+                     .tracks = g_steal_pointer(&found)};
+  tracks->time_s = (double *)g_memdup2(tracker->time_s->data, (gsize)frames * sizeof(double));
+  return tracks;
+}
