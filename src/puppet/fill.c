@@ -12,9 +12,16 @@ static void pull_push(Plane *colour[3], Plane *weight) {
   int n = weight->width * weight->height;
   if (weight->width > 2 && weight->height > 2) {
     Plane *coarse[3];
-    g_autoptr(Plane) coarse_weight = half(weight);
-    for (int c = 0; c < 3; c++)
+    g_autoptr(Plane) mean = half(weight), coarse_weight = plane_copy(mean);
+    /* One known pixel in four is enough to be sure: what is near counts, not what is much. */
+    int m = mean->width * mean->height;
+    for (int i = 0; i < m; i++)
+      coarse_weight->v[i] = MIN(1, 4 * mean->v[i]);
+    for (int c = 0; c < 3; c++) {
       coarse[c] = half(colour[c]);
+      for (int i = 0; i < m; i++)
+        coarse[c]->v[i] *= mean->v[i] > 0 ? coarse_weight->v[i] / mean->v[i] : 0;
+    }
     pull_push(coarse, coarse_weight);
     for (int c = 0; c < 3; c++) {
       g_autoptr(Plane) fine = plane_resize(coarse[c], weight->width, weight->height);

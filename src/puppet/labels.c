@@ -16,7 +16,7 @@ typedef struct {
   const float (*joint)[2];
   float head[2], head_length, head_radius;
   float quad[4][2]; /* torso: shoulders pulled in, hips pushed out; in order around */
-  Palette torso;
+  Palette torso, arms;
 } Seeds;
 
 static void pixel_colour(const Parts *parts, int i, float colour[3]) {
@@ -92,6 +92,32 @@ static float arm_clearance(const Seeds *s, const float p[2]) {
   return least;
 }
 
+/* The slope from the neck to a shoulder, bare or clothed. */
+static gboolean on_shoulder_line(const Seeds *s, const float p[2]) {
+  for (int side = 0; side < 2; side++) {
+    float from[2], to[2];
+    point_mix(s->joint[JOINT_NECK], s->joint[JOINT_LEFT_SHOULDER + side], 0.45f, from);
+    point_mix(s->joint[JOINT_NECK], s->joint[JOINT_LEFT_SHOULDER + side], 0.85f, to);
+    if (segment_distance(from, to, p) < 0.007f * s->parts->unit)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* With a skirt: beside the legs nothing is a leg. */
+static gboolean beside_legs(const Seeds *s, const float p[2]) {
+  float nearest = G_MAXFLOAT;
+  for (int side = 0; side < 2; side++) {
+    const float *knee = s->joint[JOINT_LEFT_KNEE + side];
+    float thigh = segment_distance(s->joint[JOINT_LEFT_HIP + side], knee, p);
+    float shin = segment_distance(knee, s->joint[JOINT_LEFT_ANKLE + side], p);
+    nearest = MIN(nearest, MIN(thigh, shin) / s->parts->radius[BONE_LEFT_THIGH + side]);
+    if (p[1] > knee[1] + 0.05f * s->parts->unit)
+      return FALSE;
+  }
+  return nearest > 1.25f;
+}
+
 static Part seed_at(const Seeds *s, const float p[2]) {
   const Parts *parts = s->parts;
   float unit = parts->unit, from_head = point_distance(p, s->head);
@@ -107,11 +133,17 @@ static Part seed_at(const Seeds *s, const float p[2]) {
     return PART_TORSO;
   float below_hip = p[1] - s->joint[JOINT_HIP][1];
   if (parts->skirt) {
-    if (below_hip > 0 && p[1] < parts->hem)
+    Part leg = on_leg(s, p);
+    if (leg && p[1] > parts->leg_hem[leg - PART_LEFT_LEG] + 0.008f * unit)
+      return leg;
+    float hem = MIN(parts->leg_hem[0], parts->leg_hem[1]);
+    if (below_hip > 0 && p[1] < hem)
       return clear > 1.6f ? PART_TORSO : PART_NONE;
-    if (p[1] > parts->hem + 0.01f * unit)
-      return on_leg(s, p);
+    if (below_hip > 0)
+      return beside_legs(s, p) && clear > 1.6f ? PART_TORSO : PART_NONE;
   } else if (below_hip > 0.1f * unit && on_leg(s, p) && clear > 1.2f)
+    return PART_TORSO;
+  if (on_shoulder_line(s, p))
     return PART_TORSO;
   return inside_quad(s->quad, p) > 0.015f * unit && clear > 1.2f ? PART_TORSO : PART_NONE;
 }
@@ -169,16 +201,32 @@ static void learn_torso(Seeds *s) {
   palette_learn(&s->torso, parts->lab, mask, 4);
 }
 
-/* How much nearer a pixel is to the torso's colours than to hair: below 1 it is hair. */
+/* Forearms and hands, where hair seldom hangs. */
+static void learn_arms(Seeds *s) {
+  Parts *parts = s->parts;
+  g_autofree guint8 *mask = g_new0(guint8, (gsize)parts->width * (gsize)parts->height);
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float p[2];
+    if (parts->alpha->v[i] < 0.7f || parts->label[i] == PART_HEAD)
+      continue;
+    pixel_point(parts, i, p);
+    for (int side = 0; side < 2; side++)
+      mask[i] |= segment_distance(s->joint[JOINT_LEFT_ELBOW + side], s->joint[JOINT_LEFT_WRIST + side], p) <
+                 1.1f * parts->radius[BONE_LEFT_FOREARM + side];
+  }
+  palette_learn(&s->arms, parts->lab, mask, 5);
+}
+
+/* How much nearer a pixel is to hair than to cloth and arms: below 1 it is hair. */
 static float hair_ratio(const Seeds *s, int i) {
   float colour[3];
   pixel_colour(s->parts, i, colour);
   float hair = palette_distance(&s->parts->hair, colour);
-  return hair > 30 ? 9 : hair / MAX(1e-3f, palette_distance(&s->torso, colour));
+  float other = MIN(palette_distance(&s->torso, colour), palette_distance(&s->arms, colour));
+  return hair > 30 ? 9 : hair / MAX(1e-3f, other);
 }
 
-/* Keeps of a mask what is connected to pixels labelled part. */
-static void keep_connected(const Parts *parts, Plane *mask, Part part) {
+void parts_keep_connected(const Parts *parts, Plane *mask, Part part) {
   int n = parts->width * parts->height;
   g_autofree int *region = g_new(int, n);
   int count = plane_regions(mask, 0.5f, region, NULL);
@@ -225,14 +273,14 @@ static Plane *find_hair(const Seeds *s, float ratio, float close, float open) {
     plane_close(mask, close * parts->unit);
   if (open > 0)
     plane_open(mask, open * parts->unit);
-  keep_connected(parts, mask, PART_HEAD);
+  parts_keep_connected(parts, mask, PART_HEAD);
   return mask;
 }
 
 static void prune_seeds(const Seeds *s) {
   Parts *parts = s->parts;
   float shoulders = 0.5f * (s->joint[JOINT_LEFT_SHOULDER][1] + s->joint[JOINT_RIGHT_SHOULDER][1]);
-  float middle = 0.5f * (shoulders + s->joint[JOINT_HIP][1]);
+  float collar = shoulders + 0.25f * (s->joint[JOINT_HIP][1] - shoulders);
   float face[3];
   gboolean has_face =
       colour_of_disc(parts->lab, parts->alpha, s->joint[JOINT_HEAD], 0.3f * s->head_radius, face);
@@ -242,12 +290,14 @@ static void prune_seeds(const Seeds *s) {
   for (int i = 0; i < parts->width * parts->height; i++) {
     if (!parts->label[i] || parts->label[i] == PART_HEAD)
       continue;
-    float colour[3], y = (float)(i / parts->width) + 0.5f;
+    float colour[3], p[2];
+    pixel_point(parts, i, p);
     pixel_colour(parts, i, colour);
     float cloth = palette_distance(&s->torso, colour);
     if (hair->v[i] > 0.5f)
       parts->label[i] = PART_NONE;
-    else if (parts->label[i] == PART_TORSO && y < middle && has_face &&
+    else if (parts->label[i] == PART_TORSO && p[1] < collar && has_face &&
+             fabsf(p[0] - s->joint[JOINT_NECK][0]) < 0.7f * s->head_radius &&
              colour_distance(face, colour, 1) < cloth)
       parts->label[i] = PART_NONE;
   }
@@ -281,7 +331,7 @@ static void seed_hand(const Seeds *s, int side) {
     mask->v[i] = d < 18 && (!parts->hair.n || d < palette_distance(&parts->hair, colour));
   }
   plane_open(mask, 0.0015f * parts->unit);
-  keep_connected(parts, mask, PART_LEFT_ARM + side);
+  parts_keep_connected(parts, mask, PART_LEFT_ARM + side);
   for (int i = 0; i < parts->width * parts->height; i++)
     if (mask->v[i] > 0.5f)
       parts->label[i] = (guint8)(PART_LEFT_ARM + side);
@@ -327,6 +377,8 @@ static void return_cuff(const Seeds *s, int side) {
   if (!parts->hidden[side] || length < 1)
     return;
   Part arm = PART_LEFT_ARM + side;
+  float end[2];
+  point_mix(elbow, wrist, 1 + reach / length, end);
   g_autofree guint8 *sleeve = g_new0(guint8, (gsize)parts->width * (gsize)parts->height),
                     *leg = g_new0(guint8, (gsize)parts->width * (gsize)parts->height);
   for (int i = 0; i < n; i++) {
@@ -338,6 +390,8 @@ static void return_cuff(const Seeds *s, int side) {
              point_distance(p, wrist) < 5 * reach;
   }
   Palette cloth, other;
+  float skin[3];
+  gboolean bare = colour_of_disc(parts->lab, parts->alpha, s->joint[JOINT_HEAD], 0.3f * s->head_radius, skin);
   palette_learn(&cloth, parts->lab, sleeve, 5);
   palette_learn(&other, parts->lab, leg, 4);
   if (!cloth.n || !other.n)
@@ -347,16 +401,69 @@ static void return_cuff(const Seeds *s, int side) {
     float p[2], colour[3];
     pixel_point(parts, i, p);
     float beyond = (segment_along(elbow, wrist, p) - 1) * length;
-    if (!parts->label[i] || beyond < -0.3f * reach || point_distance(p, wrist) > reach)
+    if (!parts->label[i] || beyond < 0 || point_distance(p, wrist) > reach ||
+        segment_distance(elbow, end, p) > 1.4f * parts->radius[BONE_LEFT_FOREARM + side])
       continue;
     pixel_colour(parts, i, colour);
-    mask->v[i] =
-        parts->label[i] == arm || palette_distance(&cloth, colour) < 0.7f * palette_distance(&other, colour);
+    float trousers = palette_distance(&other, colour);
+    mask->v[i] = parts->label[i] == arm || palette_distance(&cloth, colour) < 0.7f * trousers ||
+                 (bare && colour_distance(skin, colour, 0.4f) < MIN(25, 0.7f * trousers));
   }
-  keep_connected(parts, mask, arm);
+  parts_keep_connected(parts, mask, arm);
   for (int i = 0; i < n; i++)
     if (mask->v[i] > 0.5f)
       parts->label[i] = (guint8)arm;
+}
+
+/* Small pieces that lie apart from their part go to whatever surrounds them. */
+static void drop_islands(Parts *parts) {
+  int n = parts->width * parts->height;
+  g_autofree int *region = g_new(int, (gsize)parts->width *(gsize)parts->height);
+  g_autoptr(Plane) known = plane_new(parts->width, parts->height);
+  for (int part = 1; part < PARTS; part++) {
+    g_autoptr(Plane) mask = plane_new(parts->width, parts->height);
+    int *found = NULL, largest = 0;
+    for (int i = 0; i < n; i++)
+      mask->v[i] = parts->label[i] == part;
+    int count = plane_regions(mask, 0.5f, region, &found);
+    g_autofree int *size = found;
+    for (int k = 1; k <= count; k++)
+      largest = MAX(largest, size[k]);
+    float small = MIN(0.1f * (float)largest, 0.0015f * parts->unit * parts->unit);
+    for (int i = 0; i < n; i++)
+      if (region[i] && (float)size[region[i]] < small)
+        parts->label[i] = PART_NONE;
+  }
+  for (int i = 0; i < n; i++)
+    known->v[i] = parts->label[i] != PART_NONE;
+  plane_free(plane_distance(known, 0.5f, region));
+  for (int i = 0; i < n; i++)
+    if (!parts->label[i] && parts->alpha->v[i] > FLOOR && region[i] >= 0)
+      parts->label[i] = parts->label[region[i]];
+}
+
+static float hand_distance(const Parts *parts, int side, const float p[2]) {
+  float tip[2];
+  parts_finger_tips(parts, side, tip);
+  return segment_distance(parts->figure.joint[JOINT_LEFT_WRIST + side], tip, p);
+}
+
+/* Light that a drawn figure sheds would trail behind its arms: what is translucent and far from an arm's
+ * bones is dropped. */
+static void drop_glow(const Seeds *s) {
+  Parts *parts = s->parts;
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    Part part = parts->label[i];
+    float p[2];
+    if ((part != PART_LEFT_ARM && part != PART_RIGHT_ARM) || parts->alpha->v[i] > 0.6f)
+      continue;
+    int side = part - PART_LEFT_ARM;
+    float r = MAX(parts->radius[BONE_LEFT_UPPER_ARM + side], parts->radius[BONE_LEFT_FOREARM + side]);
+    pixel_point(parts, i, p);
+    if (parts_arm_distance(parts, side, p) > 2.2f * r &&
+        (parts->hidden[side] || hand_distance(parts, side, p) > 0.05f * parts->unit))
+      parts->label[i] = PART_NONE;
+  }
 }
 
 static void seeds_prepare(Seeds *s, Parts *parts) {
@@ -378,6 +485,7 @@ void parts_label(Parts *parts) {
   place_seeds(&s);
   learn_hair(&s);
   learn_torso(&s);
+  learn_arms(&s);
   prune_seeds(&s);
   seed_hand(&s, 0);
   seed_hand(&s, 1);
@@ -387,4 +495,7 @@ void parts_label(Parts *parts) {
   return_hair(&s);
   return_cuff(&s, 0);
   return_cuff(&s, 1);
+  drop_islands(parts);
+  smooth_borders(parts);
+  drop_glow(&s);
 }

@@ -110,6 +110,10 @@ static void add_rim(const Cutting *cutting, Masks *masks, guint over, float widt
 /* Extent of the convex hull of the torso's rows y0..y1: left[y - y0], right[y - y0]. */
 static void torso_hull(const Cutting *cutting, int y0, int y1, float *left, float *right) {
   const Parts *parts = cutting->parts;
+  g_autoptr(Plane) torso = plane_new(parts->width, parts->height);
+  for (int i = 0; i < cutting->n; i++)
+    torso->v[i] = parts->label[i] == PART_TORSO && parts->alpha->v[i] > 0.5f;
+  plane_open(torso, 0.01f * parts->unit);
   for (int side = 0; side < 2; side++) {
     float sign = side ? -1 : 1, *out = side ? right : left;
     g_autofree float(*hull)[2] = g_malloc(sizeof(float[2]) * (gsize)(y1 - y0 + 2));
@@ -117,7 +121,7 @@ static void torso_hull(const Cutting *cutting, int y0, int y1, float *left, floa
     for (int y = y0; y <= y1; y++) {
       float extreme = G_MAXFLOAT;
       for (int x = 0; x < parts->width; x++)
-        if (parts->label[y * parts->width + x] == PART_TORSO)
+        if (*plane_at(torso, x, y) > 0.5f)
           extreme = MIN(extreme, sign * ((float)x + 0.5f));
       if (extreme == G_MAXFLOAT)
         continue;
@@ -234,8 +238,8 @@ static void add_leg_under_skirt(const Cutting *cutting, Masks *masks, int side) 
   const Parts *parts = cutting->parts;
   const float(*joint)[2] = parts->figure.joint;
   const float *hip = joint[JOINT_LEFT_HIP + side], *knee = joint[JOINT_LEFT_KNEE + side];
-  int row = (int)CLAMP(parts->hem + 0.015f * parts->unit, 0, (float)parts->height - 1), first = parts->width,
-      last = -1;
+  int row = (int)CLAMP(parts->leg_hem[side] + 0.015f * parts->unit, 0, (float)parts->height - 1),
+      first = parts->width, last = -1;
   for (int x = 0; x < parts->width; x++)
     if (parts->label[row * parts->width + x] == PART_LEFT_LEG + side &&
         parts->alpha->v[row * parts->width + x] > 0.5f) {

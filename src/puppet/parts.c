@@ -193,6 +193,33 @@ static float silhouette_width(const Parts *parts, int y) {
   return last < first ? 0 : (float)(last - first + 1);
 }
 
+/* Up along a leg from its knee until its colour changes for good: where an opaque skirt begins. */
+static float leg_hem(const Parts *parts, int side) {
+  const float *hip = parts->figure.joint[JOINT_LEFT_HIP + side],
+              *knee = parts->figure.joint[JOINT_LEFT_KNEE + side];
+  float length = MAX(1, point_distance(hip, knee)), step = 0.004f * parts->unit / length, p[2], leg[3],
+        colour[3];
+  float radius = 0.5f * parts->radius[BONE_LEFT_SHIN + side], change = 1;
+  int different = 0;
+  if (!colour_of_disc(parts->lab, parts->alpha, knee, radius, leg))
+    return parts->hem;
+  for (float t = 1; t > 0.1f && different < 4; t -= step) {
+    point_mix(hip, knee, t, p);
+    if (!colour_of_disc(parts->lab, parts->alpha, p, radius, colour))
+      continue;
+    if (colour_distance(leg, colour, 0.6f) < 20) {
+      different = 0;
+      change = t;
+      for (int c = 0; c < 3; c++) /* light changes slowly along a leg */
+        leg[c] += 0.1f * (colour[c] - leg[c]);
+    } else {
+      different++;
+    }
+  }
+  point_mix(hip, knee, change, p);
+  return different >= 4 ? MIN(p[1], parts->hem) : parts->hem;
+}
+
 /* Down from the hip between the legs: where the gap opens only far down and the silhouette is wider than two
  * legs, cloth hangs there. The hem is the row of the gap. */
 static void look_for_skirt(Parts *parts) {
@@ -221,6 +248,12 @@ static void look_for_skirt(Parts *parts) {
     return;
   parts->skirt = TRUE;
   parts->hem = (float)gap;
+  /* What was measured across the thighs was cloth. */
+  for (int side = 0; side < 2; side++)
+    parts->radius[BONE_LEFT_THIGH + side] =
+        MIN(parts->radius[BONE_LEFT_THIGH + side], 1.6f * parts->radius[BONE_LEFT_SHIN + side]);
+  for (int side = 0; side < 2; side++)
+    parts->leg_hem[side] = leg_hem(parts, side);
 }
 
 Parts *parts_find(const Image *cutout, const Figure *figure, GError **error) {

@@ -31,9 +31,10 @@ typedef struct {
   float radius[BONES]; /* half widths; of the head: its radius; 0 where the limb is not in the picture */
   gboolean hidden[2];  /* left, right hand not in the picture although the arm's end is */
   gboolean skirt;
-  float hem;     /* row; only with a skirt */
-  Palette hair;  /* empty where nothing on the head differs from the face */
-  guint8 *label; /* [height*width] Part; legs are PART_TORSO without a skirt */
+  float hem;        /* row where the legs part; only with a skirt */
+  float leg_hem[2]; /* row above which the skirt covers the left, right leg; at most hem */
+  Palette hair;     /* empty where nothing on the head differs from the face */
+  guint8 *label;    /* [height*width] Part; legs are PART_TORSO without a skirt */
 } Parts;
 
 /* cutout: RGBA straight alpha. figure: joints in picture pixels. FAULT_NOBODY when nothing is opaque. */
@@ -50,6 +51,9 @@ float parts_arm_distance(const Parts *parts, int side, const float point[2]);
 void parts_finger_tips(const Parts *parts, int side, float tip[2]);
 /* Middle of the ears and length of nose to middle of the shoulders: the head's size in this pose. */
 void parts_head(const Parts *parts, float centre[2], float *length);
+
+/* Keeps of a mask the pieces that touch pixels labelled part. */
+void parts_keep_connected(const Parts *parts, Plane *mask, Part part);
 
 /* Fills label. Called by parts_find. */
 void parts_label(Parts *parts);

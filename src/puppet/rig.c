@@ -226,12 +226,26 @@ static gboolean check_figure(const Image *cutout, const Figure *figure, GError *
   return TRUE;
 }
 
-/* Half widths where nothing is measured: shares of H. */
-static void typical_radii(Rig *rig) {
-  static const float share[BONES] = {0.08f,  0.09f,  0.07f,  0.03f,  0.03f,  0.026f, 0.026f, 0.026f,
-                                     0.026f, 0.045f, 0.045f, 0.035f, 0.035f, 0.03f,  0.03f};
-  for (int b = 0; b < BONES; b++)
-    rig->radius[b] = share[b] * rig->figure.height;
+/* Half widths of a drawing's limbs: distance to the outline along the bones. */
+static void drawn_radii(Rig *rig, const Image *cutout) {
+  g_autoptr(Plane) outside = plane_from_image(cutout, 3);
+  for (int i = 0; i < outside->width * outside->height; i++)
+    outside->v[i] = outside->v[i] < 0.5f;
+  g_autoptr(Plane) distance = plane_distance(outside, 0.5f, NULL);
+  for (int b = 0; b < BONES; b++) {
+    const float *from = rig->figure.joint[bone_joints[b][0]], *to = rig->figure.joint[bone_joints[b][1]];
+    float sorted[9];
+    for (int i = 0; i < 9; i++) {
+      float p[2];
+      point_mix(from, to, (float)i / 8, p);
+      float d = MIN(plane_sample(distance, p[0] - 0.5f, p[1] - 0.5f), 0.5f * rig->figure.height);
+      int j = i;
+      for (; j && sorted[j - 1] > d; j--)
+        sorted[j] = sorted[j - 1];
+      sorted[j] = d;
+    }
+    rig->radius[b] = CLAMP(sorted[4], 0.012f * rig->figure.height, 0.2f * rig->figure.height);
+  }
 }
 
 Rig *rig_build(const Image *cutout, const Figure *figure, GError **error) {
@@ -246,7 +260,7 @@ Rig *rig_build(const Image *cutout, const Figure *figure, GError **error) {
     rig->figure.height = extent;
   rig->drawn = figure->source == FIGURE_FROM_SILHOUETTE;
   if (rig->drawn) {
-    typical_radii(rig);
+    drawn_radii(rig, cutout);
     build_whole(rig, cutout);
   } else if (!build_parts(rig, cutout, error)) {
     return NULL;
