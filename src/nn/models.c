@@ -174,7 +174,8 @@ GBytes *network_load(Network network, const char *folder, GError **error) {
 
 NetworkStatus *network_status(Network network, const char *folder) {
   NetworkStatus *status = status_new(network);
-  g_autoptr(GBytes) bytes = find(network, folder, status);
+  GBytes *bytes = find(network, folder, status);
+  g_clear_pointer(&bytes, g_bytes_unref);
   return status;
 }
 
