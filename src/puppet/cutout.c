@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "puppet/alpha.h"
+#include "puppet/detail.h"
 #include "puppet/foreground.h"
 #include "puppet/matte.h"
 #include "puppet/trimap.h"
@@ -14,11 +15,23 @@
 
 #define PRESENT 26 /* mask value from which the network suspects the figure */
 #define SOLID 128
-#define FEET 0.12f           /* of the height, from the bottom: where a figure's shadow meets it */
-#define MATTE_HEIGHT 1100.0f /* the band is matted at a size where the figure is at most this high */
+
+/* Figure heights in pixels at the three sizes of matting. */
 #define ROUGH_HEIGHT 420.0f
+#define MATTE_HEIGHT 1100.0f
+#define FINE_HEIGHT 2000.0f
 #define SOLVE_ROUNDS 40
-#define FINE_HEIGHT 2000.0f /* and its alpha refined at up to this */
+
+/* Shares of the figure's height. */
+#define MARGIN 0.05f    /* around the mask */
+#define FEET 0.12f      /* from the bottom: where a figure's shadow meets it */
+#define UNIT 0.01f      /* over which colours are taken to be stable */
+#define WIDE_MEAN 0.05f /* windows of the colour estimate */
+#define NARROW_MEAN 0.004f
+#define RIM 0.001f         /* the ground shines into so much of the figure's edge */
+#define COLOUR_REACH 0.02f /* colours go on beyond the figure */
+
+#define TRUSTED_COLOUR 0.6f /* alpha from which a pixel's estimated colour is believed a little */
 
 /* Of an alpha channel that is a cutout: shares of all pixels, and of the largest piece among the solid ones.
  */
@@ -44,14 +57,24 @@ static gboolean mask_box(const Image *mask, guint8 threshold, Box *box) {
   return x1 >= 0;
 }
 
+static float neck_to_nose(const Figure *figure) {
+  const float(*joint)[2] = figure->joint;
+  return hypotf(joint[JOINT_HEAD][0] - (joint[JOINT_LEFT_SHOULDER][0] + joint[JOINT_RIGHT_SHOULDER][0]) / 2,
+                joint[JOINT_HEAD][1] - (joint[JOINT_LEFT_SHOULDER][1] + joint[JOINT_RIGHT_SHOULDER][1]) / 2);
+}
+
+/* Height of the whole body, also of a figure that lies or of which only the upper half is in the picture. */
+static float figure_height(const Box *box, const Figure *figure) {
+  float height = MAX((float)box->height, 0.8f * (float)box->width);
+  return figure ? CLAMP(9.0f * neck_to_nose(figure), height, 4.0f * height) : height;
+}
+
 static TrimapHead find_head(const Box *figure_box, const Image *mask, const Figure *figure) {
   if (figure) {
     const float(*joint)[2] = figure->joint;
     float x = (joint[JOINT_LEFT_EAR][0] + joint[JOINT_RIGHT_EAR][0]) / 2;
     float y = (joint[JOINT_LEFT_EAR][1] + joint[JOINT_RIGHT_EAR][1]) / 2;
-    float dx = joint[JOINT_HEAD][0] - (joint[JOINT_LEFT_SHOULDER][0] + joint[JOINT_RIGHT_SHOULDER][0]) / 2;
-    float dy = joint[JOINT_HEAD][1] - (joint[JOINT_LEFT_SHOULDER][1] + joint[JOINT_RIGHT_SHOULDER][1]) / 2;
-    return (TrimapHead){x, y, 1.4f * hypotf(dx, dy)};
+    return (TrimapHead){x, y, 1.4f * neck_to_nose(figure)};
   }
   /* The middle of the mask's topmost tenth. */
   double sum = 0, count = 0;
@@ -83,11 +106,11 @@ static Plane *matte_pass(const Image *rgb, const Plane *mask, const Task *task, 
   TrimapMargins margins = {task->margins.inner * height, task->margins.outer * height,
                            task->margins.head_inner * height, task->margins.head_outer * height};
   g_autoptr(Plane) trimap = trimap_new(mask, &margins, &head);
-  MatteScale matte_scale = {0.01f * height, task->bottom * scale - FEET * height};
+  MatteScale matte_scale = {UNIT * height, task->bottom * scale - FEET * height};
   g_autoptr(MattePrior) prior = matte_prior_new(rgb, trimap, &matte_scale);
   Plane *alpha = matte_solve(rgb, trimap, prior->alpha, prior->trust, NULL, SOLVE_ROUNDS);
   alpha_stretch(alpha);
-  foreground_estimate(colours, rgb, alpha, (int)(0.05f * height), MAX(1, (int)(0.004f * height)));
+  foreground_estimate(colours, rgb, alpha, (int)(WIDE_MEAN * height), MAX(1, (int)(NARROW_MEAN * height)));
   alpha_resolve_veils(alpha, rgb, colours->ground, height);
   alpha_drop_islands(alpha, height);
   alpha_close_holes(alpha, height);
@@ -97,93 +120,73 @@ static Plane *matte_pass(const Image *rgb, const Plane *mask, const Task *task, 
 /* --- sizes
  * ----------------------------------------------------------------------------------------------------- */
 
-static Plane *refine(const Image *rgb, const Plane *coarse_alpha, const Colours *coarse) {
-  int w = rgb->width, h = rgb->height;
-  gsize n = (gsize)w * (gsize)h;
-  g_autoptr(Plane) alpha = plane_resize(coarse_alpha, w, h);
-  g_autoptr(Image) figure = image_resize(coarse->figure, w, h), ground = image_resize(coarse->ground, w, h);
-  g_autoptr(Plane) trimap = plane_copy(alpha), guess = plane_new(w, h), trust = plane_new(w, h);
-  for (gsize i = 0; i < n; i++)
-    trimap->v[i] = alpha->v[i] > 0.004f && alpha->v[i] < 0.996f;
-  plane_dilate(trimap, 2.0f);
-  for (gsize i = 0; i < n; i++) {
-    if (trimap->v[i] < 0.5f) {
-      trimap->v[i] = alpha->v[i] < 0.5f ? 0 : 1;
-      continue;
-    }
-    trimap->v[i] = MATTE_UNKNOWN;
-    float dot = 0, square = 0, left = 0;
-    for (gsize k = i * 3; k < i * 3 + 3; k++) {
-      float d = (float)figure->pixels[k] - ground->pixels[k];
-      dot += d * ((float)rgb->pixels[k] - ground->pixels[k]);
-      square += d * d;
-    }
-    float a = CLAMP(dot / MAX(square, 1.0f), 0.0f, 1.0f);
-    for (gsize k = i * 3; k < i * 3 + 3; k++) {
-      float e = (float)rgb->pixels[k] - a * figure->pixels[k] - (1 - a) * ground->pixels[k];
-      left += e * e;
-    }
-    guess->v[i] = a;
-    trust->v[i] = expf(-sqrtf(left) / 6) * MIN(1.0f, sqrtf(square) / 40);
-  }
-  return matte_solve(rgb, trimap, guess, trust, alpha, 12);
-}
-
-static Image *assemble(const Image *rgb, Box crop, const Image *colours, const Plane *alpha) {
-  Image *result = image_new(rgb->width, rgb->height, 4);
-  for (int y = 0; y < crop.height; y++)
-    for (int x = 0; x < crop.width; x++) {
-      guint8 *to = image_at(result, crop.x + x, crop.y + y);
-      memcpy(to, image_at(colours, x, y), 3);
-      to[3] = (guint8)(*plane_at(alpha, x, y) * 255.0f + 0.5f);
-    }
-  return result;
-}
-
 static Image *scaled(const Image *image, float scale) {
   return image_resize(image, MAX(1, (int)lroundf((float)image->width * scale)),
                       MAX(1, (int)lroundf((float)image->height * scale)));
+}
+
+/* The scale at which the figure is at most `height` high and the crop has at most as many pixels as a square
+ * of 1.2 times that side. */
+static float scale_for(const Task *task, const Image *picture, float height) {
+  float pixels = (float)picture->width * (float)picture->height;
+  return MIN(1.0f, MIN(height / task->height, 1.2f * height / sqrtf(pixels)));
+}
+
+/* RGBA of the crop, through three sizes: the first finds out where the edge really runs, the second mattes a
+ * narrow band around it, the third sharpens that. */
+static Image *cut(const Image *picture, const Image *mask, Task *task) {
+  float fine_scale = scale_for(task, picture, FINE_HEIGHT), scale = scale_for(task, picture, ROUGH_HEIGHT);
+  g_autoptr(Image) fine = scaled(picture, fine_scale), rough = scaled(fine, scale / fine_scale);
+  g_autoptr(Image) rough_mask_image = image_resize(mask, rough->width, rough->height);
+  g_autoptr(Plane) rough_mask = plane_from_image(rough_mask_image, 0);
+  Colours colours;
+  task->margins = (TrimapMargins){0.010f, 0.020f, 0.015f, 0.035f};
+  g_autoptr(Plane) rough_alpha = matte_pass(rough, rough_mask, task, scale, &colours);
+  foreground_clear(&colours);
+
+  scale = scale_for(task, picture, MATTE_HEIGHT);
+  g_autoptr(Image) middle = scaled(fine, scale / fine_scale);
+  g_autoptr(Plane) middle_mask = plane_resize(rough_alpha, middle->width, middle->height);
+  task->margins = (TrimapMargins){0.006f, 0.008f, 0.008f, 0.020f};
+  g_autoptr(Plane) middle_alpha = matte_pass(middle, middle_mask, task, scale, &colours);
+
+  g_autoptr(Plane) alpha =
+      scale < fine_scale ? detail_refine(fine, middle_alpha, &colours) : plane_copy(middle_alpha);
+  foreground_clear(&colours);
+  float height = task->height * fine_scale;
+  foreground_estimate(&colours, fine, alpha, (int)(WIDE_MEAN * height), MAX(1, (int)(NARROW_MEAN * height)));
+  foreground_extend(colours.figure, alpha, TRUSTED_COLOUR, MAX(1.0f, RIM * height), COLOUR_REACH * height);
+  Image *result = detail_assemble(picture, alpha, &colours);
+  foreground_clear(&colours);
+  return result;
+}
+
+static Image *paste(const Image *part, int width, int height, int left, int top) {
+  Image *result = image_new(width, height, part->channels);
+  for (int y = 0; y < part->height; y++)
+    memcpy(image_at(result, left, top + y), image_at(part, 0, y), (gsize)part->width * (gsize)part->channels);
+  return result;
 }
 
 Image *cutout_refine(const Image *rgb, const Image *coarse, const Figure *figure, GError **error) {
   if (rgb->channels != 3 || coarse->channels != 1 || rgb->width != coarse->width ||
       rgb->height != coarse->height)
     return fault_null(error, FAULT_INTERNAL, "A cutout needs an RGB picture and a mask of the same size.");
-  Box body, crop;
-  if (!mask_box(coarse, SOLID, &body) || !mask_box(coarse, PRESENT, &crop))
+  Box body, suspected;
+  if (!mask_box(coarse, SOLID, &body) || !mask_box(coarse, PRESENT, &suspected))
     return fault_null(error, FAULT_NOBODY, "The mask of the figure is empty: nothing can be cut out.");
-  Task task = {.head = find_head(&body, coarse, figure), .height = (float)body.height};
-  int margin = 8 + body.height / 20;
-  g_autoptr(Image) picture =
-      image_crop(rgb, crop.x - margin, crop.y - margin, crop.width + 2 * margin, crop.height + 2 * margin);
-  g_autoptr(Image) mask =
-      image_crop(coarse, crop.x - margin, crop.y - margin, crop.width + 2 * margin, crop.height + 2 * margin);
-  crop = (Box){MAX(0, crop.x - margin), MAX(0, crop.y - margin), picture->width, picture->height};
-  task.head.x -= (float)crop.x;
-  task.head.y -= (float)crop.y;
-  task.bottom = (float)(body.y + body.height - crop.y);
-
-  float scale = MIN(1.0f, ROUGH_HEIGHT / task.height);
-  g_autoptr(Image) rough = scaled(picture, scale), rough_mask_image = scaled(mask, scale);
-  g_autoptr(Plane) rough_mask = plane_from_image(rough_mask_image, 0);
-  Colours colours;
-  task.margins = (TrimapMargins){0.010f, 0.020f, 0.015f, 0.035f};
-  g_autoptr(Plane) rough_alpha = matte_pass(rough, rough_mask, &task, scale, &colours);
-  foreground_clear(&colours);
-
-  scale = MIN(1.0f, MATTE_HEIGHT / task.height);
-  g_autoptr(Image) small = scaled(picture, scale);
-  g_autoptr(Plane) small_mask = plane_resize(rough_alpha, small->width, small->height);
-  task.margins = (TrimapMargins){0.006f, 0.008f, 0.008f, 0.020f};
-  g_autoptr(Plane) alpha = matte_pass(small, small_mask, &task, scale, &colours);
-  g_autoptr(Plane) fine = scale < 1 ? refine(picture, alpha, &colours) : plane_copy(alpha);
-  foreground_clear(&colours);
-  foreground_estimate(&colours, picture, fine, (int)(0.05f * (float)body.height),
-                      MAX(1, (int)(0.004f * (float)body.height)));
-  foreground_extend(colours.figure, fine, 0.6f, 0.02f * (float)body.height);
-  Image *result = assemble(rgb, crop, colours.figure, fine);
-  foreground_clear(&colours);
-  return result;
+  Task task = {.head = find_head(&body, coarse, figure), .height = figure_height(&body, figure)};
+  int margin = 8 + (int)(MARGIN * task.height), left = MAX(0, suspected.x - margin),
+      top = MAX(0, suspected.y - margin);
+  int right = MIN(rgb->width, suspected.x + suspected.width + margin);
+  int bottom = MIN(rgb->height, suspected.y + suspected.height + margin);
+  g_autoptr(Image) picture = image_crop(rgb, left, top, right - left, bottom - top);
+  g_autoptr(Image) mask = image_crop(coarse, left, top, right - left, bottom - top);
+  task.head.x -= (float)left;
+  task.head.y -= (float)top;
+  task.bottom = (float)(body.y + body.height - top);
+  g_autoptr(Image) part = cut(picture, mask, &task);
+  return paste(part, rgb->width, rgb->height, left, top);
 }
 
 gboolean cutout_has_alpha(const Image *rgba) {

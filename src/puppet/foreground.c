@@ -5,7 +5,9 @@
 #include <string.h>
 
 #define WIDE_SHRINK 4
-#define EMPTY 1e-4f /* a window whose mean alpha is below this knows nothing of that side */
+#define OPAQUE 0.9f
+#define RIM_WEIGHT 0.06f /* of the rim's colours where the figure's inside is near enough to ask */
+#define EMPTY 1e-4f      /* a window whose mean alpha is below this knows nothing of that side */
 
 static gsize pixel_count(const Image *image) {
   return (gsize)image->width * (gsize)image->height;
@@ -144,11 +146,16 @@ static void sums_complete(Sums *fine) {
       fine->v[0][c] /= fine->v[0][3];
 }
 
-void foreground_extend(Image *figure, const Plane *alpha, float trusted, float reach) {
+void foreground_extend(Image *figure, const Plane *alpha, float trusted, float rim, float reach) {
   gsize n = pixel_count(figure);
   Sums sums = sums_new(figure->width, figure->height);
+  g_autoptr(Plane) edge = plane_new(alpha->width, alpha->height);
+  for (gsize i = 0; i < n; i++)
+    edge->v[i] = 1 - alpha->v[i];
+  g_autoptr(Plane) depth = plane_distance(edge, 1 - OPAQUE, NULL);
   for (gsize i = 0; i < n; i++) {
     float weight = smooth_step(trusted, MIN(trusted + 0.3f, 1.0f), alpha->v[i]);
+    weight *= depth->v[i] > rim ? 1 : RIM_WEIGHT;
     for (gsize c = 0; c < 3; c++)
       sums.v[i][c] = weight * figure->pixels[i * 3 + c];
     sums.v[i][3] = weight;

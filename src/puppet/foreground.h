@@ -15,4 +15,4 @@ void foreground_clear(Colours *colours);
 
 /* Replaces the colours of pixels with alpha below `trusted` by those of the nearest pixels above it, softly.
  * Beyond the figure they go on for `reach` pixels and are 0 further out. */
-void foreground_extend(Image *figure, const Plane *alpha, float trusted, float reach);
+void foreground_extend(Image *figure, const Plane *alpha, float trusted, float rim, float reach);

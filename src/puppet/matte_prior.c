@@ -257,8 +257,11 @@ static void explain_block(MattePrior *prior, const Image *rgb, const Plane *trim
   palette_init(&ground, &found, scale->unit);
   const Palette *shaded = (float)y >= scale->shaded_from ? &ground : NULL;
   pairs_init(pairs, &figure, &ground);
-  for (int k = 0; k < n && pairs->count > 0; k++)
-    explain_pixel(prior, rgb, inside[k], pairs, shaded);
+  for (int k = 0; k < n; k++)
+    if (pairs->count == 0) /* the whole picture is figure, or none of it */
+      prior->alpha->v[inside[k]] = figure.count > 0 ? 1 : 0;
+    else
+      explain_pixel(prior, rgb, inside[k], pairs, shaded);
 }
 
 MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, const MatteScale *scale) {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#define CERTAIN 0.9f
+#define CERTAIN 0.9f /* of the mask's largest value */
 #define POSSIBLE 0.1f
 #define CORE 0.7f /* of the depth that a thin limb reaches nearby: its middle */
 
@@ -33,9 +33,13 @@ static void spread_maximum(Plane *plane, int radius) {
 
 Plane *trimap_new(const Plane *mask, const TrimapMargins *margins, const TrimapHead *head) {
   gsize n = (gsize)mask->width * (gsize)mask->height;
+  float most = 0;
+  for (gsize i = 0; i < n; i++)
+    most = MAX(most, mask->v[i]);
+  float certain = CERTAIN * most;
   g_autoptr(Plane) uncertain = plane_new(mask->width, mask->height);
   for (gsize i = 0; i < n; i++)
-    uncertain->v[i] = mask->v[i] > CERTAIN ? 0 : 1;
+    uncertain->v[i] = mask->v[i] > certain ? 0 : 1;
   g_autoptr(Plane) depth = plane_distance(uncertain, 0.5f, NULL);
   g_autoptr(Plane) beyond = plane_distance(mask, POSSIBLE, NULL);
   int reach = MAX(1, (int)lroundf(margins->inner));
