@@ -1,8 +1,8 @@
-/* RANSAC draws pairs of matches, each of which fixes a similarity, and counts how many other matches agree within a
- * wide tolerance; the guess and standing still compete too. The winner is refined by Gauss-Newton with Tukey weights
- * whose width shrinks, first as a similarity, then with all eight parameters. The update is H <- (I + sum p_k G_k) H
- * with the generators G of the plane's projective motions, ordered so that the first 2, 4 and 8 are the translations,
- * similarities and homographies: one solver serves all. */
+/* RANSAC draws pairs of matches, each of which fixes a similarity, and counts how many other matches agree
+ * within a wide tolerance; the guess and standing still compete too. The winner is refined by Gauss-Newton
+ * with Tukey weights whose width shrinks, first as a similarity, then with all eight parameters. The update
+ * is H <- (I + sum p_k G_k) H with the generators G of the plane's projective motions, ordered so that the
+ * first 2, 4 and 8 are the translations, similarities and homographies: one solver serves all. */
 #include "stage/motion.h"
 
 #include <math.h>
@@ -10,14 +10,15 @@
 
 enum {
   DRAWS = 200,
-  WIDE = 4,          /* tolerance of RANSAC in tolerances of the result */
+  WIDE = 4, /* tolerance of RANSAC in tolerances of the result */
   NEED_TRANSLATION = 4,
   NEED_SIMILARITY = 8,
   NEED_HOMOGRAPHY = 24,
-  SPREAD = 4,        /* cells per side for the spread of the matches */
-  SPREAD_NEED = 7,   /* of SPREAD x SPREAD cells must hold matches for a homography */
+  SPREAD = 4,      /* cells per side for the spread of the matches */
+  SPREAD_NEED = 7, /* of SPREAD x SPREAD cells must hold matches for a homography */
 };
 
+static const double WORTHWHILE = 0.85; /* of a similarity's error must a homography's be */
 static const double identity[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
 
 void motion_apply(const double h[9], const double from[2], double to[2]) {
@@ -32,7 +33,8 @@ void motion_multiply(const double a[9], const double b[9], double product[9]) {
   double result[9];
   for (int row = 0; row < 3; row++)
     for (int column = 0; column < 3; column++)
-      result[row * 3 + column] = a[row * 3] * b[column] + a[row * 3 + 1] * b[3 + column] + a[row * 3 + 2] * b[6 + column];
+      result[row * 3 + column] =
+          a[row * 3] * b[column] + a[row * 3 + 1] * b[3 + column] + a[row * 3 + 2] * b[6 + column];
   double scale = fabs(result[8]) > 1e-12 ? 1 / result[8] : 1;
   for (int k = 0; k < 9; k++)
     product[k] = result[k] * scale;
@@ -69,7 +71,9 @@ static gboolean similarity_of(const Match *a, const Match *b, double h[9]) {
     return FALSE; /* too close together to fix an angle */
   double qx = b->to[0] - a->to[0], qy = b->to[1] - a->to[1];
   double c = (px * qx + py * qy) / length, s = (px * qy - py * qx) / length;
-  double result[9] = {c, -s, a->to[0] - c * a->from[0] + s * a->from[1], s, c, a->to[1] - s * a->from[0] - c * a->from[1], 0, 0, 1};
+  double result[9] = {c, -s, a->to[0] - c * a->from[0] + s * a->from[1],
+                      s, c,  a->to[1] - s * a->from[0] - c * a->from[1],
+                      0, 0,  1};
   memcpy(h, result, sizeof result);
   return c * c + s * s > 0.1 && c * c + s * s < 10;
 }
@@ -80,7 +84,8 @@ static guint32 next_random(guint32 *state) {
 }
 
 /* The best of the guess, standing still and the draws. */
-static void consensus(const Match *matches, int count, const double start[9], double tolerance, double best[9]) {
+static void consensus(const Match *matches, int count, const double start[9], double tolerance,
+                      double best[9]) {
   guint32 random = 12345;
   memcpy(best, start, 9 * sizeof *best);
   int most = count_inliers(start, matches, count, tolerance);
@@ -91,7 +96,8 @@ static void consensus(const Match *matches, int count, const double start[9], do
   }
   for (int draw = 0; draw < DRAWS && most < count * 9 / 10; draw++) {
     double h[9];
-    const Match *a = &matches[next_random(&random) % (guint32)count], *b = &matches[next_random(&random) % (guint32)count];
+    const Match *a = &matches[next_random(&random) % (guint32)count],
+                *b = &matches[next_random(&random) % (guint32)count];
     if (!similarity_of(a, b, h))
       continue;
     int inliers = count_inliers(h, matches, count, tolerance);
@@ -141,7 +147,8 @@ static void generators(double x, double y, double jx[8], double jy[8]) {
 }
 
 static void update(double h[9], const double p[8]) {
-  const double step[9] = {1 + p[3] + p[4], -p[2] + p[5], p[0], p[2] + p[5], 1 + p[3] - p[4], p[1], p[6], p[7], 1};
+  const double step[9] = {
+      1 + p[3] + p[4], -p[2] + p[5], p[0], p[2] + p[5], 1 + p[3] - p[4], p[1], p[6], p[7], 1};
   motion_multiply(step, h, h);
 }
 
@@ -151,7 +158,8 @@ static gboolean improve(const Match *matches, int count, double h[9], int freedo
   for (int i = 0; i < count; i++) {
     double at[2], jx[8], jy[8];
     motion_apply(h, matches[i].from, at);
-    double ex = matches[i].to[0] - at[0], ey = matches[i].to[1] - at[1], r = (ex * ex + ey * ey) / (width * width);
+    double ex = matches[i].to[0] - at[0], ey = matches[i].to[1] - at[1],
+           r = (ex * ex + ey * ey) / (width * width);
     if (r >= 1)
       continue;
     double weight = (1 - r) * (1 - r);
@@ -169,7 +177,8 @@ static gboolean improve(const Match *matches, int count, double h[9], int freedo
   return TRUE;
 }
 
-static gboolean refine(const Match *matches, int count, double h[9], int freedom, double width, double narrow) {
+static gboolean refine(const Match *matches, int count, double h[9], int freedom, double width,
+                       double narrow) {
   double start[9];
   memcpy(start, h, sizeof start);
   for (int round = 0; round < 12; round++) {
@@ -183,7 +192,8 @@ static gboolean refine(const Match *matches, int count, double h[9], int freedom
 }
 
 /* Are the right matches in enough parts of the picture? */
-static gboolean spread_widely(const Match *matches, int count, const double h[9], double tolerance, const int size[2]) {
+static gboolean spread_widely(const Match *matches, int count, const double h[9], double tolerance,
+                              const int size[2]) {
   gboolean cell[SPREAD * SPREAD] = {0};
   for (int i = 0; i < count; i++) {
     if (error_of(h, &matches[i]) > tolerance)
@@ -198,8 +208,19 @@ static gboolean spread_widely(const Match *matches, int count, const double h[9]
   return cells >= SPREAD_NEED;
 }
 
+/* Sum of squared errors, where none counts for more than the tolerance. */
+static double capped_error(const double h[9], const Match *matches, int count, double tolerance) {
+  double sum = 0;
+  for (int i = 0; i < count; i++) {
+    double error = MIN(error_of(h, &matches[i]), tolerance);
+    sum += error * error;
+  }
+  return sum;
+}
+
 /* The motion with the given freedom in pixels, from a start in pixels. */
-static Motion fit_freedom(const Match *matches, int count, const double start[9], int freedom, double tolerance, const int size[2]) {
+static Motion fit_freedom(const Match *matches, int count, const double start[9], int freedom,
+                          double tolerance, const int size[2]) {
   double unit = MAX(size[0], size[1]) / 2.0;
   double out[9] = {unit, 0, size[0] / 2.0, 0, unit, size[1] / 2.0, 0, 0, 1}, in[9];
   motion_invert(out, in);
@@ -219,7 +240,8 @@ static Motion fit_freedom(const Match *matches, int count, const double start[9]
   return motion;
 }
 
-Motion motion_fit(const Match *matches, int count, const double start[9], double tolerance, const int size[2]) {
+Motion motion_fit(const Match *matches, int count, const double start[9], double tolerance,
+                  const int size[2]) {
   Motion none = {.h = {1, 0, 0, 0, 1, 0, 0, 0, 1}};
   if (count < NEED_TRANSLATION)
     return none;
@@ -231,9 +253,12 @@ Motion motion_fit(const Match *matches, int count, const double start[9], double
   }
   Motion similarity = fit_freedom(matches, count, best, 4, tolerance, size);
   if (count >= NEED_HOMOGRAPHY && spread_widely(matches, count, best, WIDE * tolerance, size)) {
-    Motion homography = fit_freedom(matches, count, similarity.freedom ? similarity.h : best, 8, tolerance, size);
+    Motion homography =
+        fit_freedom(matches, count, similarity.freedom ? similarity.h : best, 8, tolerance, size);
     /* More freedom must earn its keep: it follows noise, too. */
-    if (homography.inliers >= NEED_HOMOGRAPHY && homography.inliers * 20 > similarity.inliers * 21)
+    if (homography.inliers >= NEED_HOMOGRAPHY &&
+        capped_error(homography.h, matches, count, tolerance) <
+            WORTHWHILE * capped_error(similarity.h, matches, count, tolerance))
       return homography;
   }
   return similarity.inliers >= NEED_SIMILARITY ? similarity : none;

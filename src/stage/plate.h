@@ -54,9 +54,10 @@ void plate_view(const Plate *plate, int index, Image *rgb);
 
 gboolean homography_invert(const float h[9], float inverse[9]);                 /* FALSE when singular */
 void homography_multiply(const float a[9], const float b[9], float product[9]); /* b acts first */
-/* FALSE when the point goes to infinity. */
+/* FALSE, with (0, 0), when the point goes to infinity. */
 static inline gboolean homography_apply(const float h[9], float x, float y, float *u, float *v) {
   float w = h[6] * x + h[7] * y + h[8];
+  *u = *v = 0;
   if (w < 1e-6f)
     return FALSE;
   *u = (h[0] * x + h[1] * y + h[2]) / w;
