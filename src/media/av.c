@@ -13,6 +13,10 @@
 /* A start later than this is the clock of a broadcast or of a recording, not a delay that someone wanted. */
 #define MAX_DELAY (1 * AV_TIME_BASE)
 
+void video_init(void) {
+  av_log_set_level(AV_LOG_QUIET);
+}
+
 char *av_text(int code) {
   char text[AV_ERROR_MAX_STRING_SIZE];
   return g_strdup(av_make_error_string(text, sizeof text, code));

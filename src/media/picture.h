@@ -1,7 +1,7 @@
 /* Pictures from and to files, through libvips: PNG, JPEG and WebP in; PNG, JPEG and WebP out.
  *
- * Reading applies the EXIF orientation and converts an embedded colour profile to sRGB. Limits are checked on the
- * header, before a pixel is decoded. Loaders that are not for untrusted files are blocked. */
+ * Reading applies the EXIF orientation and converts an embedded colour profile to sRGB. Limits are checked on
+ * the header, before a pixel is decoded. Loaders that are not for untrusted files are blocked. */
 #pragma once
 #include "base/fault.h"
 #include "base/image.h"
@@ -18,5 +18,6 @@ Image *picture_load(const char *path, GError **error);
 /* Whether the file begins like a PNG, JPEG or WebP picture. */
 gboolean picture_is(const char *path);
 
-/* By the suffix of path: .png, .jpg, .webp. Written to a temporary name beside it and renamed. FAULT_OUTPUT. */
+/* By the suffix of path: .png, .jpg, .webp. Written to a temporary name beside it and renamed. FAULT_OUTPUT.
+ */
 gboolean picture_save(const Image *image, const char *path, GError **error);

@@ -1,8 +1,9 @@
 /* Video files in and out, through FFmpeg.
  *
- * In: any container and codec that FFmpeg decodes, MP4, MOV, WebM, AVI and MKV meant; the first real video stream (not a cover
- * picture), rotation metadata applied, converted to 8-bit yuv420p, odd sizes cut to even ones by dropping the last row or column.
- * Out: H.264 yuv420p MP4 with the index in front, at the input's timestamps, with the input's sound packets copied.
+ * In: any container and codec that FFmpeg decodes, MP4, MOV, WebM, AVI and MKV meant; the first real video
+ * stream (not a cover picture), rotation metadata applied, converted to 8-bit yuv420p, odd sizes cut to even
+ * ones by dropping the last row or column. Out: H.264 yuv420p MP4 with the index in front, at the input's
+ * timestamps, with the input's sound packets copied.
  *
  *   g_autoptr(VideoIn) in = video_in_open(path, error);
  *   g_autoptr(VideoOut) out = video_out_open("out.mp4", video_in_info(in), path, error);
@@ -24,15 +25,18 @@
 #define VIDEO_MAX_BYTES (500 * 1000 * 1000)
 
 typedef struct {
-  int width, height;     /* upright, even */
-  AVRational time_base;  /* of the frames' pts */
-  AVRational frame_rate; /* average; exact where the rate is constant */
-  AVRational aspect;     /* of one sample; 0/1 when unknown */
-  gint64 frames;         /* estimate before decoding; at least 1 */
-  double seconds;        /* duration of the video stream */
-  gboolean sound;        /* has a sound stream */
+  int width, height;                      /* upright, even */
+  AVRational time_base;                   /* of the frames' pts */
+  AVRational frame_rate;                  /* average; exact where the rate is constant */
+  AVRational aspect;                      /* of one sample; 0/1 when unknown */
+  gint64 frames;                          /* estimate before decoding; at least 1 */
+  double seconds;                         /* duration of the video stream */
+  gboolean sound;                         /* has a sound stream */
   int range, matrix, primaries, transfer; /* AVColorRange, AVColorSpace, …; matrix is never unspecified */
 } VideoInfo;
+
+/* Once per process: FFmpeg and its encoders no longer write to standard error by themselves. */
+void video_init(void);
 
 typedef struct VideoIn VideoIn;
 
@@ -43,7 +47,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VideoIn, video_in_free)
 const VideoInfo *video_in_info(const VideoIn *in);
 
 /* The next frame in order of presentation, with pts in info->time_base strictly increasing (transfer full,
- * av_frame_free). NULL at the end, or with *error set when the file is damaged before any frame or passes a limit. */
+ * av_frame_free). Its pixels may still be the decoder's: av_frame_make_writable before drawing on them. NULL
+ * at the end, or with *error set when the file is damaged before any frame or passes a limit. */
 AVFrame *video_in_next(VideoIn *in, GError **error);
 
 /* Conversion between the video's own yuv420p (its range and matrix) and RGB. One converter per thread. */
@@ -64,9 +69,11 @@ typedef struct {
 typedef struct VideoOut VideoOut;
 
 /* Writes to a temporary file beside path; video_out_finish renames it, video_out_free without it removes it.
- * sound_from: a media file whose (first, default) sound stream is copied packet for packet, or NULL. A codec that MP4
- * cannot hold is encoded as AAC instead. FAULT_OUTPUT names what is wrong with the folder or the disk. */
-VideoOut *video_out_open(const char *path, const VideoInfo *info, const char *sound_from, VideoQuality quality, GError **error);
+ * sound_from: a media file whose (first, default) sound stream is copied packet for packet, or NULL. A codec
+ * that MP4 cannot hold is encoded as AAC instead. FAULT_OUTPUT names what is wrong with the folder or the
+ * disk. */
+VideoOut *video_out_open(const char *path, const VideoInfo *info, const char *sound_from,
+                         VideoQuality quality, GError **error);
 void video_out_free(VideoOut *out);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VideoOut, video_out_free)
 gboolean video_out_write(VideoOut *out, const AVFrame *frame, GError **error);

@@ -6,7 +6,8 @@
  * in the movie's time scale, which is therefore chosen fine enough for both streams. The length of the last
  * frame exists nowhere but in its packet's duration.
  *
- * Bytes: x264's choices depend on its number of threads, so that number is fixed, whatever machine this is.
+ * Bytes: x264's choices depend on its number of threads, so that number is fixed, whatever machine this is, and so
+ * are the algorithms that it would choose by the kind of processor.
  */
 #include "media/sound.h"
 #include "media/temporary.h"
@@ -71,6 +72,7 @@ static gboolean open_encoder(VideoOut *out, VideoQuality quality, GError **error
   g_autoptr(AVDictionary) options = NULL;
   av_dict_set(&options, "preset", quality.preset ? quality.preset : DEFAULT_PRESET, 0);
   av_dict_set_int(&options, "crf", quality.crf ? quality.crf : DEFAULT_CRF, 0);
+  av_dict_set(&options, "x264-params", "cpu-independent=1", 0);
   int code = avcodec_open2(encoder, x264, &options);
   if (code >= 0)
     return TRUE;
