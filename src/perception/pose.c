@@ -46,8 +46,13 @@ static GPtrArray *read_all(PoseEstimator *estimator, const Image *rgb, GArray *d
 
 gboolean pose_find(PoseEstimator *estimator, const Image *rgb, GArray **poses, GPtrArray **masks,
                    GError **error) {
+  return pose_search(estimator, rgb, DETECTOR_THRESHOLD, poses, masks, error);
+}
+
+gboolean pose_search(PoseEstimator *estimator, const Image *rgb, float threshold, GArray **poses,
+                     GPtrArray **masks, GError **error) {
   g_autoptr(GArray) detections = NULL;
-  if (!body_detect(estimator, rgb, DETECTOR_THRESHOLD, &detections, error))
+  if (!body_detect(estimator, rgb, threshold, &detections, error))
     return FALSE;
   g_autoptr(GPtrArray) list = read_all(estimator, rgb, detections, error);
   if (!list)

@@ -53,25 +53,28 @@ static void landmark_middle(const Pose *pose, PoseLandmark a, PoseLandmark b, fl
   p[1] = 0.5f * (pose->image[a].y + pose->image[b].y);
 }
 
-/* Eyes and mouth are 0.29 of a head apart, the nose 0.63 below the crown; the shoulders' middle is 1.8 times
- * as far from the nose as the crown is. The mean of both, unless the mask ends before. */
+/* The middle of the head lies between eyes and ears at half its height. Half a head is 1.7 times the way from eyes to mouth
+ * and 0.45 times that from the shoulders to the nose: the mean of both, unless the mask ends before. */
 static void place_crown(Figure *figure, const Pose *pose, const Image *mask, const float shoulders[2]) {
-  float eyes[2], mouth[2], *head = figure->joint[JOINT_HEAD];
+  float eyes[2], ears[2], mouth[2], middle[2], up[2];
+  const float *nose = figure->joint[JOINT_HEAD];
   landmark_middle(pose, POSE_LEFT_EYE, POSE_RIGHT_EYE, eyes);
+  landmark_middle(pose, POSE_LEFT_EAR, POSE_RIGHT_EAR, ears);
   landmark_middle(pose, POSE_MOUTH_LEFT, POSE_MOUTH_RIGHT, mouth);
   float face = hypotf(eyes[0] - mouth[0], eyes[1] - mouth[1]);
-  float neck = hypotf(head[0] - shoulders[0], head[1] - shoulders[1]);
-  float up[2] = {0.6f * (eyes[0] - mouth[0]) + 0.2f * (head[0] - shoulders[0]),
-                 0.6f * (eyes[1] - mouth[1]) + 0.2f * (head[1] - shoulders[1])};
-  float norm = MAX(hypotf(up[0], up[1]), 1e-3f);
-  float wanted = 0.5f * (2.2f * face + 0.56f * neck), end = 0;
-  wanted = CLAMP(wanted, 0.4f * neck, 1.1f * neck);
-  while (end < wanted && masked(mask, head[0] + end * up[0] / norm, head[1] + end * up[1] / norm))
+  float neck = hypotf(nose[0] - shoulders[0], nose[1] - shoulders[1]);
+  for (int c = 0; c < 2; c++) {
+    middle[c] = 0.25f * eyes[c] + 0.75f * ears[c];
+    up[c] = 0.6f * (eyes[c] - mouth[c]) + 0.2f * (ears[c] - shoulders[c]);
+  }
+  float norm = MAX(hypotf(up[0], up[1]), 1e-3f), end = 0;
+  float wanted = CLAMP(0.5f * (1.7f * face + 0.45f * neck), 0.3f * neck, 0.9f * neck);
+  while (end < wanted && masked(mask, middle[0] + end * up[0] / norm, middle[1] + end * up[1] / norm))
     end += 0.5f;
   if (end < 0.5f * wanted) /* the mask misses the head */
     end = wanted;
-  figure->joint[JOINT_CROWN][0] = head[0] + end * up[0] / norm;
-  figure->joint[JOINT_CROWN][1] = head[1] + end * up[1] / norm;
+  figure->joint[JOINT_CROWN][0] = middle[0] + end * up[0] / norm;
+  figure->joint[JOINT_CROWN][1] = middle[1] + end * up[1] / norm;
   figure->visibility[JOINT_CROWN] = figure->visibility[JOINT_HEAD];
 }
 

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#define SURE 0.5f        /* the detector's official threshold */
+#define FAINT 0.1f       /* a threshold that finds portraits too */
 #define BELIEF 0.5f      /* from which on a pose is taken */
 #define LAST_RESORT 0.2f /* ... where there is nothing to contradict it */
 #define ADVICE "Set the joints in a --joints file and the figure in a --mask."
@@ -59,18 +61,31 @@ static float worth(const Reading *reading, int width, int height) {
   return (reading->belief + 0.05f) * size * (1 - 0.5f * MIN(aside, 1.0f));
 }
 
-static gboolean read_picture(PoseEstimator *network, const Image *rgb, const Image *silhouette, Reading *best,
-                             int *people, GError **error) {
+/* A second reading of a body that an earlier one has largely covered. */
+static gboolean seen_before(GArray *poses, guint index) {
+  const float *a = g_array_index(poses, Pose, index).box;
+  for (guint i = 0; i < index; i++) {
+    const float *b = g_array_index(poses, Pose, i).box;
+    float w = MIN(a[0] + a[2], b[0] + b[2]) - MAX(a[0], b[0]),
+          h = MIN(a[1] + a[3], b[1] + b[3]) - MAX(a[1], b[1]);
+    if (w > 0 && h > 0 && w * h > 0.5f * MIN(a[2] * a[3], b[2] * b[3]))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean read_picture(PoseEstimator *network, const Image *rgb, float threshold,
+                             const Image *silhouette, Reading *best, int *people, GError **error) {
   g_autoptr(GArray) poses = NULL;
   g_autoptr(GPtrArray) masks = NULL;
-  if (!pose_find(network, rgb, &poses, &masks, error))
+  if (!pose_search(network, rgb, threshold, &poses, &masks, error))
     return FALSE;
   float best_worth = -1;
   for (guint i = 0; i < poses->len; i++) {
     Reading reading = {.pose = g_array_index(poses, Pose, i), .mask = masks->pdata[i]};
     reading.evidence = evidence_weigh(&reading.pose, reading.mask, silhouette);
     reading.belief = evidence_belief(&reading.evidence, silhouette != NULL);
-    *people += reading.belief >= BELIEF;
+    *people += reading.belief >= BELIEF && !seen_before(poses, i);
     float value = worth(&reading, rgb->width, rgb->height);
     if (value <= best_worth)
       continue;
@@ -79,34 +94,6 @@ static gboolean read_picture(PoseEstimator *network, const Image *rgb, const Ima
     *best = reading;
     best->mask = image_copy(masks->pdata[i]);
   }
-  return TRUE;
-}
-
-/* Bodies that fill the picture or are cut by its border are found more easily with room around them. */
-static gboolean read_with_room(PoseEstimator *network, const Image *rgb, const Image *silhouette,
-                               Reading *best, int *people, GError **error) {
-  int w = rgb->width, h = rgb->height, dx = w / 2, dy = h / 4;
-  if ((gsize)(w + 2 * dx) * (gsize)(2 * h) > IMAGE_MAX_PIXELS)
-    return TRUE;
-  g_autoptr(Image) wide = image_new(w + 2 * dx, 2 * h, 3);
-  for (int y = 0; y < wide->height; y++)
-    for (int x = 0; x < wide->width; x++)
-      memcpy(image_at(wide, x, y), image_at(rgb, CLAMP(x - dx, 0, w - 1), CLAMP(y - dy, 0, h - 1)), 3);
-  g_auto(Reading) found = {0};
-  int some = 0;
-  if (!read_picture(network, wide, NULL, &found, &some, error))
-    return FALSE;
-  if (!found.mask)
-    return TRUE;
-  found.pose.box[0] -= (float)dx, found.pose.box[1] -= (float)dy;
-  found.pose.region.cx -= (float)dx, found.pose.region.cy -= (float)dy;
-  for (int i = 0; i < POSE_LANDMARKS; i++)
-    found.pose.image[i].x -= (float)dx, found.pose.image[i].y -= (float)dy;
-  best->pose = found.pose;
-  best->mask = image_crop(found.mask, dx, dy, w, h);
-  best->evidence = evidence_weigh(&best->pose, best->mask, silhouette);
-  best->belief = evidence_belief(&best->evidence, silhouette != NULL);
-  *people = some;
   return TRUE;
 }
 
@@ -210,18 +197,10 @@ gboolean figure_find(const Image *picture, PoseEstimator *network, const Image *
   g_auto(Reading) reading = {0};
   int people = 0;
   if (network) {
-    if (!read_picture(network, rgb, silhouette, &reading, &people, error))
+    if (!read_picture(network, rgb, SURE, silhouette, &reading, &people, error))
       return FALSE;
-    if (reading.belief < BELIEF && (!silhouette || !reading.mask)) {
-      g_auto(Reading) roomy = {0};
-      int more = 0;
-      if (!read_with_room(network, rgb, silhouette, &roomy, &more, error))
-        return FALSE;
-      if (roomy.mask && roomy.belief > reading.belief) {
-        Reading swap = reading;
-        reading = roomy, roomy = swap, people = more;
-      }
-    }
+    if (!reading.mask && !read_picture(network, rgb, FAINT, silhouette, &reading, &people, error))
+      return FALSE;
   }
   Figure seen = {0}, outlined = {0};
   gboolean has_seen = reading.mask && reading.belief >= (silhouette ? BELIEF : LAST_RESORT),
