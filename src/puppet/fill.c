@@ -3,27 +3,29 @@
  * blocks. */
 #include "puppet/fill.h"
 
+#define PLANES_MAX 4
+
 static Plane *half(const Plane *plane) {
   return plane_resize(plane, MAX(1, plane->width / 2), MAX(1, plane->height / 2));
 }
 
 /* colours are multiplied by weight; on return they are divided and defined wherever anything was known. */
-static void pull_push(Plane *colour[3], Plane *weight) {
+static void pull_push(Plane **colour, int planes, Plane *weight) {
   int n = weight->width * weight->height;
   if (weight->width > 2 && weight->height > 2) {
-    Plane *coarse[3];
+    Plane *coarse[PLANES_MAX];
     g_autoptr(Plane) mean = half(weight), coarse_weight = plane_copy(mean);
     /* One known pixel in four is enough to be sure: what is near counts, not what is much. */
     int m = mean->width * mean->height;
     for (int i = 0; i < m; i++)
       coarse_weight->v[i] = MIN(1, 4 * mean->v[i]);
-    for (int c = 0; c < 3; c++) {
+    for (int c = 0; c < planes; c++) {
       coarse[c] = half(colour[c]);
       for (int i = 0; i < m; i++)
         coarse[c]->v[i] *= mean->v[i] > 0 ? coarse_weight->v[i] / mean->v[i] : 0;
     }
-    pull_push(coarse, coarse_weight);
-    for (int c = 0; c < 3; c++) {
+    pull_push(coarse, planes, coarse_weight);
+    for (int c = 0; c < planes; c++) {
       g_autoptr(Plane) fine = plane_resize(coarse[c], weight->width, weight->height);
       plane_free(coarse[c]);
       for (int i = 0; i < n; i++) {
@@ -33,38 +35,39 @@ static void pull_push(Plane *colour[3], Plane *weight) {
     }
     return;
   }
-  double sum[4] = {0};
+  double sum[PLANES_MAX] = {0}, total = 0;
   for (int i = 0; i < n; i++) {
-    sum[3] += weight->v[i];
-    for (int c = 0; c < 3; c++)
+    total += weight->v[i];
+    for (int c = 0; c < planes; c++)
       sum[c] += colour[c]->v[i];
   }
   for (int i = 0; i < n; i++)
-    for (int c = 0; c < 3; c++)
-      colour[c]->v[i] = sum[3] > 0 ? (float)(sum[c] / sum[3]) : 0;
+    for (int c = 0; c < planes; c++)
+      colour[c]->v[i] = total > 0 ? (float)(sum[c] / total) : 0;
 }
 
-void fill_unknown(Plane *colour[3], const Plane *known, float texture_share) {
+void fill_unknown(Plane **colour, int planes, const Plane *known, float texture_share) {
+  g_assert(planes <= PLANES_MAX);
   int w = known->width, n = w * known->height;
   g_autofree int *nearest = g_new(int, n);
   plane_free(plane_distance(known, 0.5f, nearest));
   if (!n || nearest[0] < 0)
     return;
-  Plane *smooth[3];
+  Plane *smooth[PLANES_MAX];
   g_autoptr(Plane) weight = plane_copy(known);
   for (int i = 0; i < n; i++)
     weight->v[i] = known->v[i] >= 0.5f;
-  for (int c = 0; c < 3; c++) {
+  for (int c = 0; c < planes; c++) {
     smooth[c] = plane_new(w, known->height);
     for (int i = 0; i < n; i++)
       smooth[c]->v[i] = colour[c]->v[i] * weight->v[i];
   }
-  pull_push(smooth, weight);
-  for (int c = 0; c < 3; c++) {
+  pull_push(smooth, planes, weight);
+  for (int c = 0; c < planes; c++) {
     g_autoptr(Plane) copied = plane_new(w, known->height);
     for (int i = 0; i < n; i++)
       copied->v[i] = colour[c]->v[nearest[i]];
-    plane_blur(copied, 2);
+    plane_blur(copied, 3);
     for (int i = 0; i < n; i++)
       if (known->v[i] < 0.5f)
         colour[c]->v[i] = (1 - texture_share) * smooth[c]->v[i] + texture_share * copied->v[i];

@@ -366,6 +366,15 @@ static void return_hair(const Seeds *s) {
   for (int i = 0; i < parts->width * parts->height; i++)
     if (hair->v[i] > 0.5f && parts->label[i] && parts->alpha->v[i] > FLOOR)
       parts->label[i] = PART_HEAD;
+  /* Strands beside it, where the same colour is less certain. */
+  g_autoptr(Plane) near = plane_distance(hair, 0.5f, NULL);
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float p[2];
+    pixel_point(parts, i, p);
+    if (near->v[i] < 0.012f * parts->unit && parts->label[i] && parts->hair.n && hair_may_be(s, p) &&
+        hair_ratio(s, i) < 1)
+      parts->label[i] = PART_HEAD;
+  }
 }
 
 /* What the sleeve's colour continues beyond the wrist of a hidden hand is its cuff. */
@@ -449,20 +458,49 @@ static float hand_distance(const Parts *parts, int side, const float p[2]) {
 }
 
 /* Light that a drawn figure sheds would trail behind its arms: what is translucent and far from an arm's
- * bones is dropped. */
+ * bones goes to the head where that is near, and is dropped elsewhere. */
 static void drop_glow(const Seeds *s) {
   Parts *parts = s->parts;
+  g_autoptr(Plane) head = plane_new(parts->width, parts->height);
+  for (int i = 0; i < parts->width * parts->height; i++)
+    head->v[i] = parts->label[i] == PART_HEAD;
+  g_autoptr(Plane) to_head = plane_distance(head, 0.5f, NULL);
   for (int i = 0; i < parts->width * parts->height; i++) {
     Part part = parts->label[i];
     float p[2];
-    if ((part != PART_LEFT_ARM && part != PART_RIGHT_ARM) || parts->alpha->v[i] > 0.6f)
+    if (part != PART_LEFT_ARM && part != PART_RIGHT_ARM)
       continue;
     int side = part - PART_LEFT_ARM;
     float r = MAX(parts->radius[BONE_LEFT_UPPER_ARM + side], parts->radius[BONE_LEFT_FOREARM + side]);
     pixel_point(parts, i, p);
-    if (parts_arm_distance(parts, side, p) > 2.2f * r &&
-        (parts->hidden[side] || hand_distance(parts, side, p) > 0.05f * parts->unit))
+    float away = parts_arm_distance(parts, side, p) / r, alpha = parts->alpha->v[i];
+    float from_hand = parts->hidden[side] ? G_MAXFLOAT : hand_distance(parts, side, p) / parts->unit;
+    gboolean sheer = alpha < 0.97f && away > 1.6f && from_hand > 0.02f;
+    gboolean solid = away > 2 && from_hand > 0.035f && p[1] < s->joint[JOINT_NECK][1];
+    if ((sheer || solid) && to_head->v[i] < 0.04f * parts->unit)
+      parts->label[i] = PART_HEAD;
+    else if (away > 2.2f && alpha < 0.6f && from_hand > 0.05f)
       parts->label[i] = PART_NONE;
+  }
+}
+
+/* Below a skirt there are only legs. */
+static void return_legs(const Seeds *s) {
+  Parts *parts = s->parts;
+  if (!parts->skirt)
+    return;
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float p[2], distance[2];
+    pixel_point(parts, i, p);
+    if (parts->label[i] != PART_TORSO || p[1] < parts->hem + 0.015f * parts->unit)
+      continue;
+    for (int side = 0; side < 2; side++)
+      distance[side] =
+          MIN(segment_distance(s->joint[JOINT_LEFT_HIP + side], s->joint[JOINT_LEFT_KNEE + side], p),
+              segment_distance(s->joint[JOINT_LEFT_KNEE + side], s->joint[JOINT_LEFT_ANKLE + side], p));
+    int side = distance[0] < distance[1] ? 0 : 1;
+    if (distance[side] < 1.8f * parts->radius[BONE_LEFT_THIGH + side])
+      parts->label[i] = (guint8)(PART_LEFT_LEG + side);
   }
 }
 
@@ -495,6 +533,7 @@ void parts_label(Parts *parts) {
   return_hair(&s);
   return_cuff(&s, 0);
   return_cuff(&s, 1);
+  return_legs(&s);
   drop_islands(parts);
   smooth_borders(parts);
   drop_glow(&s);

@@ -89,7 +89,7 @@ static void add_cap(const Cutting *cutting, Masks *masks, Part part, Part other,
     if (point_distance(p, centre) > radius || cutting->near[i] == part || parts->alpha->v[i] < 0.05f)
       continue;
     colour_of(cutting, i, colour);
-    if (known && parts->label[i] == other && colour_distance(own, colour, 1) < 22)
+    if (parts->label[i] == other && (part == PART_TORSO || (known && colour_distance(own, colour, 1) < 22)))
       masks->keep->v[i] = 1;
     else
       masks->hidden->v[i] = 1;
@@ -103,7 +103,8 @@ static void add_cap(const Cutting *cutting, Masks *masks, Part part, Part other,
 static void add_rim(const Cutting *cutting, Masks *masks, guint over, float width) {
   g_autoptr(Plane) distance = plane_distance(masks->keep, 0.5f, NULL);
   for (int i = 0; i < cutting->n; i++)
-    if ((over >> cutting->near[i] & 1) && distance->v[i] <= width && masks->keep->v[i] < 0.5f)
+    if ((over >> cutting->near[i] & 1) && distance->v[i] <= width && masks->keep->v[i] < 0.5f &&
+        cutting->parts->alpha->v[i] > 0.9f)
       masks->hidden->v[i] = 1;
 }
 
@@ -153,14 +154,19 @@ static void add_torso_under_arms(const Cutting *cutting, Masks *masks) {
   float unit = parts->unit,
         shoulders = 0.5f * (joint[JOINT_LEFT_SHOULDER][1] + joint[JOINT_RIGHT_SHOULDER][1]);
   int y0 = (int)CLAMP(shoulders + 0.07f * unit, 0, (float)parts->height - 1);
-  int y1 = (int)CLAMP(joint[JOINT_HIP][1], 0, (float)parts->height - 1);
+  /* Not under a cuff in a pocket: there the arm lies on the trousers. */
+  float bottom = joint[JOINT_HIP][1];
+  for (int side = 0; side < 2; side++)
+    if (parts->hidden[side])
+      bottom = MIN(bottom, joint[JOINT_LEFT_WRIST + side][1] - parts->radius[BONE_LEFT_FOREARM + side]);
+  int y1 = (int)CLAMP(bottom, 0, (float)parts->height - 1);
   if (y1 - y0 < 4)
     return;
   g_autofree float *left = g_new(float, y1 - y0 + 1), *right = g_new(float, y1 - y0 + 1);
   torso_hull(cutting, y0, y1, left, right);
   float arm = 0.5f * MAX(parts->radius[BONE_LEFT_UPPER_ARM], parts->radius[BONE_RIGHT_UPPER_ARM]);
   for (int y = y0; y <= y1; y++) {
-    float fade = CLAMP((float)(y1 - y) / (0.1f * unit), 0, 1);
+    float fade = CLAMP((float)MIN(y1 - y, y - y0) / (0.08f * unit), 0, 1);
     for (int x = 0; x < parts->width; x++) {
       int i = y * parts->width + x;
       Part part = parts->label[i];
@@ -171,7 +177,7 @@ static void add_torso_under_arms(const Cutting *cutting, Masks *masks) {
         continue;
       masks->hidden->v[i] = 1;
       float from_edge = arm * fade - outside;
-      masks->shade->v[i] = 0.66f + 0.34f * CLAMP(from_edge / (0.022f * unit), 0, 1);
+      masks->shade->v[i] = 0.8f + 0.2f * CLAMP(from_edge / (0.022f * unit), 0, 1);
     }
   }
 }
@@ -185,7 +191,7 @@ static void add_body_under_limbs(const Cutting *cutting, Masks *masks) {
   for (int i = 0; i < cutting->n; i++) {
     Part part = parts->label[i];
     float p[2];
-    if (part != PART_LEFT_ARM && part != PART_RIGHT_ARM)
+    if ((part != PART_LEFT_ARM && part != PART_RIGHT_ARM) || parts->hidden[part - PART_LEFT_ARM])
       continue;
     point_of(cutting, i, p);
     gboolean on_thigh = FALSE;
@@ -267,25 +273,26 @@ static void soften(Plane *mask, float sigma) {
     mask->v[i] = CLAMP((mask->v[i] - 0.5f) * 2 + 0.5f, 0, 1);
 }
 
-/* The layer's colours everywhere near it: its own pixels away from other parts, continued. */
-static void paint(const Cutting *cutting, const Masks *masks, Part part, Plane *colour[3]) {
+/* The layer's colours everywhere near it: its own pixels away from other parts (whose shadows lie beside
+ * them), continued. sheer: a fourth plane of alpha is continued likewise. */
+static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colour[4]) {
   const Parts *parts = cutting->parts;
+  float margin = (part == PART_TORSO ? 0.016f : 0.009f) * parts->unit;
   g_autoptr(Plane) foreign = plane_new(parts->width, parts->height),
                    known = plane_new(parts->width, parts->height);
   for (int i = 0; i < cutting->n; i++)
     foreign->v[i] = parts->label[i] != PART_NONE && parts->label[i] != part;
   g_autoptr(Plane) distance = plane_distance(foreign, 0.5f, NULL);
   for (int i = 0; i < cutting->n; i++) {
-    float lab[3];
-    if (parts->label[i] != part || distance->v[i] < 0.007f * parts->unit || parts->alpha->v[i] < 0.8f)
-      continue;
-    colour_of(cutting, i, lab);
-    known->v[i] = part == PART_HEAD || !parts->hair.n || palette_distance(&parts->hair, lab) > 12;
+    float y = (float)(i / parts->width) + 0.5f;
+    known->v[i] = parts->label[i] == part && distance->v[i] > margin &&
+                  parts->alpha->v[i] > (sheer ? 0.3f : 0.8f) &&
+                  (!sheer || y > MIN(parts->leg_hem[0], parts->leg_hem[1]) + 0.01f * parts->unit);
   }
   int w = MAX(1, parts->width / 2), h = MAX(1, parts->height / 2);
   g_autoptr(Plane) share = plane_resize(known, w, h);
-  Plane *small[3];
-  for (int c = 0; c < 3; c++) {
+  Plane *small[4] = {NULL};
+  for (int c = 0; c < (sheer ? 4 : 3); c++) {
     g_autoptr(Plane) full = plane_from_image(parts->picture, c);
     for (int i = 0; i < cutting->n; i++)
       full->v[i] *= known->v[i];
@@ -293,8 +300,8 @@ static void paint(const Cutting *cutting, const Masks *masks, Part part, Plane *
     for (int i = 0; i < w * h; i++)
       small[c]->v[i] = share->v[i] > 0.5f ? small[c]->v[i] / share->v[i] : 0;
   }
-  fill_unknown(small, share, 0.3f);
-  for (int c = 0; c < 3; c++) {
+  fill_unknown(small, sheer ? 4 : 3, share, 0.2f);
+  for (int c = 0; c < 4 && small[c]; c++) {
     colour[c] = plane_resize(small[c], parts->width, parts->height);
     plane_free(small[c]);
   }
@@ -314,9 +321,10 @@ static gboolean mask_box(const Plane *mask, int box[4]) {
   return box[2] >= 0;
 }
 
-/* keep and all are soft; colour is what hidden places show. */
+/* keep and all are soft; colour is what hidden places show; its fourth plane, where there is one, their
+ * alpha. */
 static Cut *cut_picture(const Cutting *cutting, LayerKind kind, const Plane *keep, const Plane *all,
-                        const Plane *shade, Plane *const colour[3]) {
+                        const Plane *shade, Plane *const colour[4]) {
   const Parts *parts = cutting->parts;
   const Image *cutout = cutting->cutout;
   int box[4];
@@ -342,6 +350,8 @@ static Cut *cut_picture(const Cutting *cutting, LayerKind kind, const Plane *kee
       if (cover <= 0)
         continue;
       float own = plane_sample(keep, wx, wy), alpha = cover * (float)from[3] / 255;
+      if (colour[3])
+        alpha *= own + (1 - own) * plane_sample(colour[3], wx, wy);
       guint8 *to = image_at(cut->texture, x - x0, y - y0);
       float dark = own < 1 ? plane_sample(shade, wx, wy) : 1;
       for (int c = 0; c < 3; c++) {
@@ -357,20 +367,45 @@ static Cut *cut_picture(const Cutting *cutting, LayerKind kind, const Plane *kee
 
 static Cut *finish(const Cutting *cutting, LayerKind kind, Part part, Masks *masks) {
   const Parts *parts = cutting->parts;
-  Plane *colour[3] = {NULL};
+  Plane *colour[4] = {NULL};
   gboolean any = FALSE;
   g_autoptr(Plane) all = plane_new(parts->width, parts->height);
   for (int i = 0; i < cutting->n; i++)
     any |= (all->v[i] = MAX(masks->keep->v[i], masks->hidden->v[i])) > 0;
   if (!any)
     return NULL;
-  paint(cutting, masks, part, colour);
+  paint(cutting, part, kind == LAYER_BACK, colour);
   soften(masks->keep, 0.0018f * parts->unit);
   soften(all, 0.0018f * parts->unit);
   Cut *cut = cut_picture(cutting, kind, masks->keep, all, masks->shade, colour);
-  for (int c = 0; c < 3; c++)
+  for (int c = 0; c < 4; c++)
     plane_free(colour[c]);
   return cut;
+}
+
+/* Right beside a part that is drawn over it a layer's pixels show that part's soft edge: paint them. */
+static void release_edges(const Cutting *cutting, Masks *masks, guint over) {
+  g_autoptr(Plane) upper = plane_new(masks->keep->width, masks->keep->height);
+  for (int i = 0; i < cutting->n; i++)
+    upper->v[i] = over >> cutting->parts->label[i] & 1;
+  g_autoptr(Plane) distance = plane_distance(upper, 0.5f, NULL);
+  for (int i = 0; i < cutting->n; i++)
+    if (masks->keep->v[i] > 0.5f && cutting->near[i] && distance->v[i] < 0.0025f * cutting->parts->unit &&
+        cutting->parts->alpha->v[i] > 0.9f && !(over >> cutting->near[i] & 1)) {
+      masks->keep->v[i] = 0;
+      masks->hidden->v[i] = 1;
+    }
+}
+
+/* Under arms the torso's outline is a guess: a smooth one. */
+static void smooth_outline(const Cutting *cutting, Masks *masks, guint over) {
+  g_autoptr(Plane) all = plane_new(masks->keep->width, masks->keep->height);
+  for (int i = 0; i < cutting->n; i++)
+    all->v[i] = MAX(masks->keep->v[i], masks->hidden->v[i]);
+  plane_blur(all, 0.01f * cutting->parts->unit);
+  for (int i = 0; i < cutting->n; i++)
+    if (over >> cutting->parts->label[i] & 1 && masks->keep->v[i] < 0.5f)
+      masks->hidden->v[i] = all->v[i] > 0.5f;
 }
 
 static void own_pixels(const Cutting *cutting, Masks *masks, Part part) {
@@ -383,6 +418,22 @@ static gboolean is_shown(const Cutting *cutting, Part part) {
   for (int i = 0; i < cutting->n; i++)
     count += cutting->parts->label[i] == part && cutting->parts->alpha->v[i] > 0.5f;
   return (float)count > 2e-4f * cutting->parts->unit * cutting->parts->unit;
+}
+
+/* Where legs stand before the far side of a skirt, that side behind them. */
+static Cut *cut_back(const Cutting *cutting) {
+  const Parts *parts = cutting->parts;
+  Masks masks = masks_new(parts);
+  for (int i = 0; i < cutting->n; i++) {
+    Part part = parts->label[i];
+    float y = (float)(i / parts->width) + 0.5f;
+    if (part == PART_LEFT_LEG || part == PART_RIGHT_LEG)
+      masks.hidden->v[i] = y < parts->hem + 0.003f * parts->unit &&
+                           y > parts->leg_hem[part - PART_LEFT_LEG] - 0.02f * parts->unit;
+  }
+  Cut *cut = finish(cutting, LAYER_BACK, PART_TORSO, &masks);
+  masks_clear(&masks);
+  return cut;
 }
 
 static Cut *cut_part(const Cutting *cutting, LayerKind kind, Part part) {
@@ -401,12 +452,16 @@ static Cut *cut_part(const Cutting *cutting, LayerKind kind, Part part) {
     add_torso_under_arms(cutting, &masks);
     add_body_under_limbs(cutting, &masks);
     add_torso_under_hair(cutting, &masks);
-    add_rim(cutting, &masks, arms | head, rim);
+    smooth_outline(cutting, &masks, arms);
+    release_edges(cutting, &masks, arms | head);
+    add_rim(cutting, &masks, arms, 0.4f * rim);
+    add_rim(cutting, &masks, head, rim);
   } else if (part == PART_LEFT_ARM || part == PART_RIGHT_ARM) {
     int side = part - PART_LEFT_ARM;
     add_cap(cutting, &masks, part, PART_TORSO, joint[JOINT_LEFT_SHOULDER + side], cutting->shoulder[side]);
     add_arm_under_hair(cutting, &masks, side);
-    add_rim(cutting, &masks, head, rim);
+    release_edges(cutting, &masks, head);
+    add_rim(cutting, &masks, head, 0.5f * rim);
   } else if (part == PART_LEFT_LEG || part == PART_RIGHT_LEG) {
     add_leg_under_skirt(cutting, &masks, part - PART_LEFT_LEG);
     add_rim(cutting, &masks, arms | head | 1u << PART_TORSO, rim);
@@ -428,6 +483,9 @@ GPtrArray *layers_cut(const Parts *parts, const Image *cutout) {
     cutting.shoulder[side] =
         CLAMP(1.25f * parts->radius[BONE_LEFT_UPPER_ARM + side], 0.03f * parts->unit, 0.045f * parts->unit);
   extend_labels(&cutting);
+  Cut *back = parts->skirt ? cut_back(&cutting) : NULL;
+  if (back)
+    g_ptr_array_add(cuts, back);
   for (gsize i = 0; i < G_N_ELEMENTS(order); i++) {
     if (!is_shown(&cutting, order[i].part))
       continue;

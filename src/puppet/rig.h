@@ -22,6 +22,7 @@ typedef enum {
   LAYER_LEFT_LEG, LAYER_RIGHT_LEG, LAYER_BODY, LAYER_LEFT_ARM, LAYER_RIGHT_ARM, LAYER_HEAD,
   LAYER_LEFT_HAND, LAYER_RIGHT_HAND, /* drawn hands, where the picture shows none */
   LAYER_WHOLE,                       /* a drawing in one mesh: the order of drawing goes by triangle, see part */
+  LAYER_BACK,                        /* the far side of a skirt, behind the legs: drawn first */
   LAYERS
 } LayerKind;
 
