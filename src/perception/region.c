@@ -90,3 +90,28 @@ void region_crop(const Image *rgb, const Region *r, int size, float low, float h
     }
   }
 }
+
+/* (dx, dy) as seen by somebody who stands upright in the region. */
+static void upright(const Region *r, float dx, float dy, float *x, float *y) {
+  float c = cosf(r->rotation), s = sinf(r->rotation);
+  *x = dx * c + dy * s;
+  *y = -dx * s + dy * c;
+}
+
+gboolean region_holds(const Region *previous, const Region *fresh, const float (*points)[2], int n,
+                      const RegionLimits *limits) {
+  float x, y, half_width = 0.5f * fresh->width * (1 - limits->margin),
+              half_height = 0.5f * fresh->height * (1 - limits->margin);
+  upright(fresh, previous->cx - fresh->cx, previous->cy - fresh->cy, &x, &y);
+  if (fabsf(angle_wrap(previous->rotation - fresh->rotation)) > limits->rotation ||
+      fabsf(x) > limits->shift * fresh->width || fabsf(y) > limits->shift * fresh->height ||
+      fabsf(previous->width - fresh->width) > limits->scale * fresh->width ||
+      fabsf(previous->height - fresh->height) > limits->scale * fresh->height)
+    return FALSE;
+  for (int i = 0; i < n; i++) {
+    upright(fresh, points[i][0] - fresh->cx, points[i][1] - fresh->cy, &x, &y);
+    if (fabsf(x) > half_width || fabsf(y) > half_height)
+      return FALSE;
+  }
+  return TRUE;
+}

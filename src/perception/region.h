@@ -37,3 +37,16 @@ void region_to_picture(const Region *region, float u, float v, float *x, float *
  * smoothing when it shrinks, for the networks were trained on such crops. The region must be sane. */
 void region_crop(const Image *rgb, const Region *region, int size, float low, float high, RegionBorder border,
                  float *tensor);
+
+/* How far the region of the frame before may lie from a fresh one and still be kept; see region_holds. */
+typedef struct {
+  float rotation; /* radians */
+  float shift;    /* of the centre, in sides of the fresh region */
+  float scale;    /* of the side, likewise */
+  float margin;   /* the fresh region's sides times 1 - margin must hold all points */
+} RegionLimits;
+
+/* Whether `previous`, made from `points` [n] of the frame before, still agrees with the fresh region: what
+ * followed the landmarks is steadier than what was detected anew. */
+gboolean region_holds(const Region *previous, const Region *fresh, const float (*points)[2], int n,
+                      const RegionLimits *limits);

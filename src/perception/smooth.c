@@ -123,7 +123,7 @@ void smooth_series(const double *time_s, const float *trust, double cutoff, int 
   int first = 0;
   while (first < n && !(trust[first] > 0))
     first++;
-  if (first == n)
+  if (first >= n)
     return;
   double omega = 2 * G_PI * cutoff, origin = (double)values[first], later[3], x[3];
   double usual = n > 1 ? (time_s[n - 1] - time_s[0]) * omega / (n - 1) : 1;
