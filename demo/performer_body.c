@@ -67,7 +67,7 @@ static void pose_arm(const Moment *m, int side, Body *body) {
   /* A raised arm takes the shoulder with it. */
   float lift = CLAMP(-upper.y, -0.5f, 1.0f) + 0.5f;
   vec3s shoulder =
-      bone_point(&b[BONE_CHEST], out * (0.168f - 0.012f * lift), -0.232f - 0.028f * lift, 0.012f);
+      bone_point(&b[BONE_CHEST], out * (0.156f - 0.012f * lift), -0.218f - 0.040f * lift, 0.012f);
   vec3s back = {{0, 0, 1}};
   b[BONE_UPPER_ARM + side] = (BoneFrame){shoulder, frame_along(upper, back)};
   vec3s elbow = bone_point(&b[BONE_UPPER_ARM + side], 0, UPPER_ARM_LENGTH, 0);

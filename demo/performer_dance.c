@@ -35,7 +35,7 @@ static const ArmKey arm_keys[] = {
     [ARM_WAVE_OUT] = {{0.88f, 0.12f, -0.20f}, {0.42f, -0.90f, -0.12f}, {0.0f, -0.1f, -1.0f}, 0.06f},
     [ARM_WAVE_IN] = {{0.88f, 0.05f, -0.20f}, {-0.30f, -0.94f, -0.14f}, {0.0f, 0.1f, -1.0f}, 0.06f},
     [ARM_CROSS] = {{0.28f, 0.84f, -0.46f}, {-0.80f, -0.22f, -0.56f}, {0.1f, -0.2f, 0.97f}, 0.25f},
-    [ARM_ASIDE] = {{0.84f, 0.50f, -0.16f}, {0.70f, -0.58f, -0.40f}, {0.1f, -0.8f, -0.6f}, 0.12f},
+    [ARM_ASIDE] = {{0.74f, 0.64f, -0.16f}, {0.56f, -0.68f, -0.46f}, {0.1f, -0.8f, -0.6f}, 0.12f},
     [ARM_CROWN] = {{0.74f, -0.66f, -0.10f}, {-0.42f, -0.88f, -0.14f}, {-0.5f, 0.5f, -0.7f}, 0.2f},
     [ARM_BENT] = {{0.52f, 0.82f, 0.22f}, {0.22f, -0.52f, -0.82f}, {-0.9f, 0.2f, -0.3f}, 0.8f},
     [ARM_FORWARD] = {{0.32f, 0.66f, -0.66f}, {0.12f, -0.62f, -0.76f}, {-0.2f, -0.9f, -0.4f}, 0.1f},
@@ -50,10 +50,10 @@ typedef struct {
 
 static const Key solo[DANCE_BEATS] = {
     {ARM_DOWN, ARM_DOWN, 0.00f, 0, 0, 0, 0, 2, 0, 0, 0},
-    {ARM_ASIDE, ARM_HIP, 0.16f, 8, -4, 8, 5, 1, 12, -2, 4},
-    {ARM_HIGH, ARM_HIP, 0.22f, 14, -6, 10, 8, -2, 16, -8, 6},
+    {ARM_ASIDE, ARM_HIP, 0.13f, 8, -4, 8, 5, 1, 12, -2, 4},
+    {ARM_HIGH, ARM_HIP, 0.18f, 14, -6, 10, 8, -2, 16, -8, 6},
     {ARM_WAVE_OUT, ARM_HIP, 0.05f, -2, 4, -4, -4, 1, -6, 0, -6},
-    {ARM_HIP, ARM_HIGH, -0.20f, -14, 6, -10, -8, -2, -16, -8, -6},
+    {ARM_HIP, ARM_HIGH, -0.18f, -14, 6, -10, -8, -2, -16, -8, -6},
     {ARM_CROSS, ARM_CROSS, -0.06f, 0, -3, 0, 4, 5, 4, 10, 4},
     {ARM_CROWN, ARM_WAVE_IN, 0.06f, 6, 5, 6, -4, -2, 4, -6, -6},
     {ARM_WAVE_OUT, ARM_ASIDE, -0.04f, -6, -5, -6, 4, 2, -8, 2, 4},
@@ -78,9 +78,9 @@ typedef struct {
 #define STEP_BEATS 0.62f
 /* Each list goes round; its first step's place is where the last one leads. */
 static const Step left_steps[] = {
-    {1.0f, 0.38f, 0.0f, 0}, {4.0f, -0.07f, 0.02f, 0.45f}, {5.0f, 0.20f, 0, 0}, {8.0f, 0.135f, 0, 0}};
+    {1.0f, 0.33f, 0.0f, 0}, {4.0f, -0.07f, 0.02f, 0.45f}, {5.0f, 0.20f, 0, 0}, {8.0f, 0.135f, 0, 0}};
 static const Step right_steps[] = {
-    {2.0f, 0.08f, 0.02f, 0.45f}, {3.0f, -0.36f, 0.0f, 0}, {7.0f, -0.20f, 0, 0}, {8.0f, -0.135f, 0, 0}};
+    {2.0f, 0.08f, 0.02f, 0.45f}, {3.0f, -0.33f, 0.0f, 0}, {7.0f, -0.20f, 0, 0}, {8.0f, -0.135f, 0, 0}};
 
 static float spline(float p0, float p1, float p2, float p3, float t) {
   /* Tension above Catmull-Rom's settles poses on the beat instead of swinging past them. */

@@ -73,24 +73,24 @@ static void dress_head(Tailor *t, const Body *body, gboolean short_hair) {
   const BoneFrame *head = &body->bone[BONE_HEAD], *neck = &body->bone[BONE_NECK],
                   *chest = &body->bone[BONE_CHEST];
   ellipsoid(t, FLESH_SKIN, 0.02f, head, AT(0, -0.020f, 0.008f), AT(0.073f, 0.096f, 0.091f));
-  ellipsoid(t, FLESH_SKIN, 0.04f, head, AT(0, 0.040f, -0.026f), AT(0.058f, 0.066f, 0.062f));  /* jaw */
-  ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(0, 0.092f, -0.058f), AT(0.024f, 0.020f, 0.024f));  /* chin */
+  ellipsoid(t, FLESH_SKIN, 0.04f, head, AT(0, 0.038f, -0.026f), AT(0.056f, 0.066f, 0.062f));  /* jaw */
+  ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(0, 0.088f, -0.058f), AT(0.020f, 0.018f, 0.022f));  /* chin */
   ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(0, -0.018f, -0.062f), AT(0.052f, 0.018f, 0.024f)); /* brows */
-  cone(t, FLESH_SKIN, 0.014f, head, AT(0, -0.004f, -0.084f), AT(0, 0.034f, -0.099f), 0.006f, 0.0105f,
+  cone(t, FLESH_SKIN, 0.014f, head, AT(0, -0.004f, -0.084f), AT(0, 0.032f, -0.099f), 0.005f, 0.0085f,
        1); /* nose */
   for (int side = -1; side <= 1; side += 2) {
     float o = (float)side;
-    ellipsoid(t, FLESH_SKIN, 0.012f, head, AT(o * 0.009f, 0.037f, -0.090f), AT(0.008f, 0.007f, 0.010f));
+    ellipsoid(t, FLESH_SKIN, 0.012f, head, AT(o * 0.008f, 0.035f, -0.090f), AT(0.0065f, 0.006f, 0.010f));
     ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(o * 0.040f, 0.032f, -0.056f),
               AT(0.022f, 0.020f, 0.022f)); /* cheek */
     ellipsoid(t, FLESH_SKIN, 0.008f, head, AT(o * 0.074f, 0.012f, 0.012f), AT(0.008f, 0.030f, 0.018f));
-    ellipsoid(t, FLESH_SKIN, 0.02f, head, AT(o * 0.031f, 0.003f, -0.106f), AT(0.019f, 0.011f, 0.022f))
+    ellipsoid(t, FLESH_SKIN, 0.02f, head, AT(o * 0.031f, 0.003f, -0.109f), AT(0.019f, 0.011f, 0.022f))
         ->carve = TRUE;
   }
   ellipsoid(t, FLESH_SKIN, 0.010f, head, AT(0, 0.0635f, -0.082f), AT(0.021f, 0.0055f, 0.010f)); /* lips */
   ellipsoid(t, FLESH_SKIN, 0.010f, head, AT(0, 0.0720f, -0.080f), AT(0.017f, 0.0060f, 0.010f));
-  cone(t, FLESH_SKIN, 0.03f, neck, AT(0, 0.03f, 0.004f), AT(0, -0.11f, -0.018f), 0.056f, 0.050f, 1);
-  ellipsoid(t, FLESH_SKIN, 0.03f, chest, AT(0, -0.185f, 0.0f), AT(0.115f, 0.085f, 0.078f));
+  cone(t, FLESH_SKIN, 0.03f, neck, AT(0, 0.03f, 0.004f), AT(0, -0.11f, -0.018f), 0.050f, 0.044f, 1);
+  ellipsoid(t, FLESH_SKIN, 0.03f, chest, AT(0, -0.190f, 0.006f), AT(0.105f, 0.075f, 0.074f));
   /* Hair lies over the skull; what frames the face is carved away. */
   Solid *cap = ellipsoid(t, FLESH_HAIR, 0.02f, head, AT(0, -0.026f, 0.014f), AT(0.083f, 0.104f, 0.098f));
   if (short_hair) {
@@ -113,22 +113,21 @@ static void dress_trunk(Tailor *t, const Body *body, gboolean broad) {
   const BoneFrame *chest = &body->bone[BONE_CHEST], *spine = &body->bone[BONE_SPINE],
                   *pelvis = &body->bone[BONE_PELVIS];
   float b = broad ? 1.07f : 1.0f;
-  ellipsoid(t, FLESH_SHIRT, 0.05f, chest, AT(0, -0.09f, 0.004f), AT(0.150f * b, 0.180f, 0.105f));
+  ellipsoid(t, FLESH_SHIRT, 0.05f, chest, AT(0, -0.09f, 0.004f), AT(0.138f * b, 0.180f, 0.100f));
   for (int side = 0; side < 2; side++) {
     float o = side == 0 ? 1.0f : -1.0f;
     vec3s shoulder = glms_mat3_mulv(glms_mat3_transpose(chest->axes),
                                     glms_vec3_sub(body->bone[BONE_UPPER_ARM + side].at, chest->at));
-    cone(t, FLESH_SHIRT, 0.05f, chest, AT(o * 0.045f, -0.245f, 0.018f),
-         AT(shoulder.x * 0.93f, shoulder.y + 0.004f, shoulder.z), 0.046f, 0.054f, 1);
+    cone(t, FLESH_SHIRT, 0.03f, chest, AT(o * 0.045f, -0.245f, 0.018f),
+         AT(shoulder.x * 0.93f, shoulder.y + 0.004f, shoulder.z), 0.042f, 0.038f, 1);
     if (!broad)
-      ellipsoid(t, FLESH_SHIRT, 0.05f, chest, AT(o * 0.066f, -0.085f, -0.066f), AT(0.062f, 0.062f, 0.052f));
+      ellipsoid(t, FLESH_SHIRT, 0.05f, chest, AT(o * 0.062f, -0.085f, -0.062f), AT(0.058f, 0.058f, 0.050f));
   }
-  ellipsoid(t, FLESH_SHIRT, 0.06f, spine, AT(0, -0.01f, 0), AT(0.128f * b, 0.150f, 0.094f * b));
-  Solid *hem = cone(t, FLESH_SHIRT, 0.05f, pelvis, AT(0, -0.10f, 0), AT(0, 0.06f, 0), 0.138f,
-                    broad ? 0.150f : 0.164f, 0.70f);
-  hem->cut = 0.130f;
+  ellipsoid(t, FLESH_SHIRT, 0.06f, spine, AT(0, -0.01f, 0), AT(0.108f * b, 0.150f, 0.084f * b));
+  Solid *hem = cone(t, FLESH_SHIRT, 0.05f, pelvis, AT(0, -0.10f, 0), AT(0, 0.02f, 0), 0.118f, 0.124f, 0.70f);
+  hem->cut = 0.100f;
   Solid *neckline = ellipsoid(t, FLESH_SHIRT, 0.008f, &body->bone[BONE_NECK], AT(0, -0.012f, -0.040f),
-                              AT(0.076f, 0.068f, 0.105f));
+                              AT(0.068f, 0.062f, 0.100f));
   neckline->carve = TRUE;
 }
 
@@ -136,12 +135,12 @@ static void dress_arm(Tailor *t, const Body *body, int side) {
   const BoneFrame *upper = &body->bone[BONE_UPPER_ARM + side], *fore = &body->bone[BONE_FOREARM + side];
   float o = side == 0 ? 1.0f : -1.0f;
   Solid *sleeve =
-      cone(t, FLESH_SLEEVE + side, 0.03f, upper, AT(0, 0, 0), AT(0, 0.20f, 0), 0.060f, 0.0565f, 1);
-  sleeve->cut = 0.150f;
+      cone(t, FLESH_SLEEVE + side, 0.03f, upper, AT(0, 0, 0), AT(0, 0.20f, 0), 0.046f, 0.0515f, 1);
+  sleeve->cut = 0.140f;
   int arm = FLESH_ARM + side;
-  cone(t, arm, 0.03f, upper, AT(0, 0.02f, 0), AT(0, UPPER_ARM_LENGTH, 0), 0.046f, 0.035f, 1);
-  cone(t, arm, 0.03f, fore, AT(0, 0, 0), AT(0, FOREARM_LENGTH, 0), 0.036f, 0.0245f, 0.9f);
-  cone(t, arm, 0.04f, fore, AT(0, 0.04f, 0.004f), AT(0, 0.11f, 0.002f), 0.036f, 0.031f, 1);
+  cone(t, arm, 0.03f, upper, AT(0, 0.02f, 0), AT(0, UPPER_ARM_LENGTH, 0), 0.040f, 0.0315f, 1);
+  cone(t, arm, 0.03f, fore, AT(0, 0, 0), AT(0, FOREARM_LENGTH, 0), 0.0315f, 0.0215f, 0.92f);
+  cone(t, arm, 0.04f, fore, AT(0, 0.04f, 0.004f), AT(0, 0.11f, 0.002f), 0.030f, 0.026f, 1);
   const BoneFrame *hand = &body->bone[BONE_HAND + side];
   cone(t, arm, 0.02f, hand, AT(0, 0.005f, 0), AT(o * 0.004f, 0.050f, 0), 0.026f, 0.036f, 0.46f);
   cone(t, arm, 0.015f, hand, AT(o * 0.020f, 0.035f, 0), AT(o * 0.024f, 0.084f, 0), 0.014f, 0.0115f, 0.9f);
@@ -168,12 +167,12 @@ static void dress_leg(Tailor *t, const Body *body, int side) {
   const BoneFrame *thigh = &body->bone[BONE_THIGH + side], *shin = &body->bone[BONE_SHIN + side];
   const BoneFrame *foot = &body->bone[BONE_FOOT + side];
   int leg = FLESH_LEG + side, shoe = FLESH_SHOE + side;
-  cone(t, leg, 0.04f, thigh, AT(0, 0.02f, 0.004f), AT(0, THIGH_LENGTH, 0), 0.083f, 0.056f, 1);
-  cone(t, leg, 0.04f, thigh, AT(0, 0.10f, -0.006f), AT(0, 0.24f, -0.012f), 0.076f, 0.066f, 1);
-  ellipsoid(t, leg, 0.03f, shin, AT(0, 0.0f, -0.010f), AT(0.050f, 0.058f, 0.050f)); /* knee */
-  Solid *tube = cone(t, leg, 0.04f, shin, AT(0, 0, 0), AT(0, 0.42f, 0.004f), 0.054f, 0.049f, 1);
+  cone(t, leg, 0.04f, thigh, AT(0, 0.02f, 0.004f), AT(0, THIGH_LENGTH, 0), 0.076f, 0.050f, 1);
+  cone(t, leg, 0.04f, thigh, AT(0, 0.10f, -0.006f), AT(0, 0.24f, -0.012f), 0.068f, 0.060f, 1);
+  ellipsoid(t, leg, 0.03f, shin, AT(0, 0.0f, -0.010f), AT(0.046f, 0.055f, 0.047f)); /* knee */
+  Solid *tube = cone(t, leg, 0.04f, shin, AT(0, 0, 0), AT(0, 0.42f, 0.004f), 0.048f, 0.041f, 1);
   tube->cut = 0.385f;
-  ellipsoid(t, leg, 0.05f, shin, AT(0, 0.13f, 0.022f), AT(0.050f, 0.115f, 0.046f)); /* calf */
+  ellipsoid(t, leg, 0.05f, shin, AT(0, 0.13f, 0.022f), AT(0.045f, 0.115f, 0.042f)); /* calf */
   cone(t, shoe, 0.02f, shin, AT(0, 0.32f, 0.004f), AT(0, 0.42f, 0), 0.034f, 0.034f, 1);
   cone(t, shoe, 0.03f, foot, AT(0, 0.052f, 0.034f), AT(0, 0.056f, -0.080f), 0.038f, 0.043f, 1);
   cone(t, shoe, 0.03f, foot, AT(0, 0.056f, -0.080f), AT(0, 0.060f, -0.140f), 0.043f, 0.034f, 1);
@@ -187,11 +186,16 @@ static void dress_leg(Tailor *t, const Body *body, int side) {
 static void dress_hips(Tailor *t, const Body *body, gboolean broad) {
   const BoneFrame *pelvis = &body->bone[BONE_PELVIS];
   float b = broad ? 0.95f : 1.0f;
-  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, -0.045f, 0.002f), AT(0.140f, 0.09f, 0.098f));
-  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, 0.025f, 0.006f), AT(0.162f * b, 0.085f, 0.104f));
+  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, -0.060f, 0.002f), AT(0.136f, 0.11f, 0.102f));
+  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, 0.025f, 0.006f), AT(0.156f * b, 0.085f, 0.104f));
   for (int side = 0; side < 2; side++)
     ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(side == 0 ? 0.07f : -0.07f, 0.03f, 0.060f),
               AT(0.078f, 0.085f, 0.066f));
+  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, 0.055f, 0.006f), AT(0.060f, 0.055f, 0.066f));
+  Solid *above = ellipsoid(t, FLESH_HIPS, 0.004f, pelvis, AT(0, -0.59f, 0), AT(2, 0.5f, 2));
+  above->carve = TRUE; /* the trousers end at the waist */
+  above->reach = 0.25f;
+  memcpy(above->centre, pelvis->at.raw, sizeof above->centre);
 }
 
 void flesh_dress(Flesh *flesh) {
@@ -257,7 +261,7 @@ static void join_limbs(const Flesh *flesh, int person, float *d, const float p[3
   for (int side = 0; side < 2; side++) {
     float *shirt = &g[FLESH_SHIRT], *sleeve = &g[FLESH_SLEEVE + side];
     if (fabsf(*shirt - *sleeve) < 0.07f && *shirt < 0.5f) {
-      float k = joint_melt(p, &bone[BONE_UPPER_ARM + side].at, 0.05f, 0.17f, 0.06f);
+      float k = joint_melt(p, &bone[BONE_UPPER_ARM + side].at, 0.06f, 0.17f, 0.035f);
       if (k > 0)
         *(*shirt < *sleeve ? shirt : sleeve) = smooth_min(*shirt, *sleeve, k);
     }

@@ -16,8 +16,8 @@ typedef struct {
 
 /* Linear light. */
 static const Wardrobe wardrobes[FLESH_MAX_PEOPLE] = {
-    {{{0.60f, 0.335f, 0.225f}},
-     {{0.46f, 0.13f, 0.11f}},
+    {{{0.70f, 0.41f, 0.285f}},
+     {{0.50f, 0.115f, 0.105f}},
      {{0.045f, 0.022f, 0.014f}},
      {{0.70f, 0.165f, 0.085f}},
      {{0.80f, 0.72f, 0.58f}},
@@ -195,9 +195,9 @@ static vec3s paint_shirt(const Body *body, int kind, vec3s p, const Wardrobe *w)
   if (kind == FLESH_SHIRT) {
     /* A ring round the neck and a sun on the chest. */
     vec3s neck = local_point(&body->bone[BONE_NECK], p);
-    float collar = sqrtf((neck.x / 0.076f) * (neck.x / 0.076f) +
-                         ((neck.y + 0.012f) / 0.068f) * ((neck.y + 0.012f) / 0.068f) +
-                         ((neck.z + 0.040f) / 0.105f) * ((neck.z + 0.040f) / 0.105f));
+    float collar = sqrtf((neck.x / 0.068f) * (neck.x / 0.068f) +
+                         ((neck.y + 0.012f) / 0.062f) * ((neck.y + 0.012f) / 0.062f) +
+                         ((neck.z + 0.040f) / 0.100f) * ((neck.z + 0.040f) / 0.100f));
     colour = mix(colour, w->trim, smooth_step(1.17f, 1.13f - 1e-3f, collar));
     if (q.z < 0) {
       float dx = q.x, dy = q.y + 0.055f, r = sqrtf(dx * dx + dy * dy), a = atan2f(dy, dx);
@@ -216,6 +216,10 @@ static vec3s paint_shirt(const Body *body, int kind, vec3s p, const Wardrobe *w)
 static vec3s paint_trousers(const Body *body, int kind, vec3s p, const Wardrobe *w) {
   float weave = 1 + 0.14f * look_noise(p.x * 420, p.y * 900, p.z * 420), worn = 0;
   vec3s colour = w->trousers;
+  float waist = local_point(&body->bone[BONE_PELVIS], p).y;
+  if (waist < -0.055f) /* a belt */
+    return mix((vec3s){{0.13f, 0.055f, 0.028f}}, (vec3s){{0.05f, 0.02f, 0.01f}},
+               bump(waist, -0.0555f, 0.003f));
   if (kind != FLESH_HIPS) {
     int side = kind - FLESH_LEG;
     vec3s a = local_point(&body->bone[BONE_THIGH + side], p),

@@ -46,9 +46,9 @@ Camera stage_camera(int width, int height, float pan, float tilt, float zoom) {
   float side = fmaxf((float)height, (float)width * 1.25f * 0.5f);
   return (Camera){.eye = {{0, -1.15f, -4.7f}},
                   .turn = glms_mat4_pick3(turn),
-                  .focal = 1.84f * side * zoom,
+                  .focal = 1.72f * side * zoom,
                   .cx = 0.5f * (float)width,
-                  .cy = 0.5f * (float)height - 0.035f * side,
+                  .cy = 0.5f * (float)height - 0.020f * side,
                   .width = width,
                   .height = height};
 }
