@@ -150,8 +150,7 @@ static Image *cut(const Image *picture, const Image *mask, Task *task) {
   task->margins = (TrimapMargins){0.006f, 0.008f, 0.008f, 0.020f};
   g_autoptr(Plane) middle_alpha = matte_pass(middle, middle_mask, task, scale, &colours);
 
-  g_autoptr(Plane) alpha =
-      scale < fine_scale ? detail_refine(fine, middle_alpha, &colours) : plane_copy(middle_alpha);
+  g_autoptr(Plane) alpha = detail_refine(fine, middle_alpha, &colours);
   foreground_clear(&colours);
   float height = task->height * fine_scale;
   foreground_estimate(&colours, fine, alpha, (int)(WIDE_MEAN * height), MAX(1, (int)(NARROW_MEAN * height)));

@@ -4,10 +4,13 @@
 
 #include "puppet/matte.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #define SETTLED 0.004f      /* this near to 0 or 1 is 0 or 1 */
+#define SURE_COLOUR 0.65f   /* alpha, or its complement, from which a colour counts */
+#define TRUST 10.0f         /* in the mixture of these, against that of far samples */
 #define EDGE_MARGIN 2.0f    /* pixels around what is not settled */
 #define ROUNDS 12           /* the enlarged alpha is a good start */
 #define RESIDUAL_SCALE 6.0f /* colour levels, as in the prior */
@@ -37,7 +40,13 @@ static Mixture unmix(const guint8 *pixel, const float figure[3], const float gro
 Plane *detail_refine(const Image *rgb, const Plane *coarse, const Colours *colours) {
   int w = rgb->width, h = rgb->height;
   g_autoptr(Plane) alpha = plane_resize(coarse, w, h);
-  g_autoptr(Image) figure = image_resize(colours->figure, w, h), ground = image_resize(colours->ground, w, h);
+  g_autoptr(Image) sure_figure = image_copy(colours->figure), sure_ground = image_copy(colours->ground);
+  g_autoptr(Plane) beyond = plane_copy(coarse);
+  for (gsize i = 0; i < (gsize)beyond->width * (gsize)beyond->height; i++)
+    beyond->v[i] = 1 - beyond->v[i];
+  foreground_extend(sure_figure, coarse, SURE_COLOUR, 1, FLT_MAX);
+  foreground_extend(sure_ground, beyond, SURE_COLOUR, 1, FLT_MAX);
+  g_autoptr(Image) figure = image_resize(sure_figure, w, h), ground = image_resize(sure_ground, w, h);
   g_autoptr(Plane) trimap = plane_new(w, h), guess = plane_new(w, h), trust = plane_new(w, h);
   gsize n = (gsize)w * (gsize)h;
   for (gsize i = 0; i < n; i++)
@@ -48,11 +57,11 @@ Plane *detail_refine(const Image *rgb, const Plane *coarse, const Colours *colou
       trimap->v[i] = alpha->v[i] < 0.5f ? 0 : 1;
       continue;
     }
-    trimap->v[i] = MATTE_UNKNOWN;
+    trimap->v[i] = CLAMP(alpha->v[i], MATTE_OPEN, 1 - MATTE_OPEN);
     const guint8 *f = figure->pixels + i * 3, *g = ground->pixels + i * 3;
     Mixture mixture = unmix(rgb->pixels + i * 3, (float[]){f[0], f[1], f[2]}, (float[]){g[0], g[1], g[2]});
     guess->v[i] = mixture.alpha;
-    trust->v[i] = mixture.trust;
+    trust->v[i] = TRUST * mixture.trust;
   }
   return matte_solve(rgb, trimap, guess, trust, alpha, ROUNDS);
 }

@@ -1,11 +1,13 @@
 /* Matting: how much of each pixel belongs to the figure, where a trimap leaves it open.
  *
- * A trimap is a plane of 0 (certainly ground), 1 (certainly figure) and MATTE_UNKNOWN. */
+ * A trimap is a plane of 0 (certainly ground), 1 (certainly figure), and values between where alpha is
+ * unknown, the value being what a rough mask expects. */
 #pragma once
 #include "base/image.h"
 #include "base/plane.h"
 
-#define MATTE_UNKNOWN 0.5f
+/* The nearest that an unknown pixel of a trimap comes to 0 and 1. */
+#define MATTE_OPEN 0.01f
 
 /* What colours say about each unknown pixel on its own. */
 typedef struct {

@@ -16,6 +16,7 @@
   0.66f /* colour levels per `unit` that a sample lies further than the nearest of its side */
 #define MIXTURE_COST 12.0f   /* colour levels times alpha (1 - alpha): most pixels are not mixtures */
 #define SHADE_COST 1.0f      /* colour levels, for taking a pixel for ground in shadow */
+#define EXPECTED_COST 2.0f   /* colour levels, for taking for ground what the mask took for figure */
 #define DEEPEST_SHADE 0.4f   /* of the lit ground's value */
 #define RESIDUAL_SCALE 6.0f  /* colour levels at which a mixture stops explaining a pixel */
 #define CONTRAST_SCALE 40.0f /* colour levels between figure and ground that make a pair fully telling */
@@ -173,7 +174,7 @@ static void pairs_init(Pairs *pairs, const Palette *figure, const Palette *groun
 /* Index of the best pair; its mixture and what that leaves over, in colour levels. */
 static int pairs_best(const Pairs *pairs, const float colour[3], float *alpha, float *residual,
                       float *least) {
-  float cost[PAIRS], mixture[PAIRS];
+  float cost[PAIRS] = {0}, mixture[PAIRS];
   for (int k = 0; k < pairs->count; k++) {
     float x = colour[0] - pairs->ground[0][k], y = colour[1] - pairs->ground[1][k];
     float z = colour[2] - pairs->ground[2][k];
@@ -215,29 +216,46 @@ static float shade_residual(const Palette *ground, const float colour[3]) {
   return best;
 }
 
-static void explain_pixel(MattePrior *prior, const Image *rgb, gsize i, const Pairs *pairs,
-                          const Palette *shaded) {
-  const guint8 *pixel = rgb->pixels + i * 3;
+/* What is known around one block of pixels. */
+typedef struct {
+  Palette figure, ground;
+  Pairs pairs;
+  gboolean shaded;
+} Surroundings;
+
+static void explain_pixel(const Surroundings *around, const guint8 *pixel, float expected, float *alpha,
+                          float *trust) {
   const float colour[3] = {pixel[0], pixel[1], pixel[2]};
-  float residual, cost, *alpha = &prior->alpha->v[i];
-  int k = pairs_best(pairs, colour, alpha, &residual, &cost);
-  float contrast = MIN(1.0f, 1.0f / sqrtf(pairs->inverse[k]) / CONTRAST_SCALE);
-  if (shaded) {
-    float shade = shade_residual(shaded, colour);
-    if (shade + SHADE_COST < cost) {
+  float residual, cost;
+  int k = pairs_best(&around->pairs, colour, alpha, &residual, &cost);
+  float contrast = MIN(1.0f, 1.0f / sqrtf(around->pairs.inverse[k]) / CONTRAST_SCALE);
+  if (around->shaded) {
+    float shade = shade_residual(&around->ground, colour);
+    if (shade + SHADE_COST + EXPECTED_COST * expected < cost) {
       *alpha = 0;
       residual = shade;
     }
   }
-  prior->trust->v[i] = expf(-residual / RESIDUAL_SCALE) * contrast;
+  *trust = expf(-residual / RESIDUAL_SCALE) * contrast;
 }
 
 static gboolean is_unknown(float v) {
   return v > 0 && v < 1;
 }
 
+static void look_around(Surroundings *around, const SampleGrid grids[2], float x, float y,
+                        const MatteScale *scale) {
+  Found found;
+  grid_nearest(&grids[1], x, y, &found);
+  palette_init(&around->figure, &found, scale->unit);
+  grid_nearest(&grids[0], x, y, &found);
+  palette_init(&around->ground, &found, scale->unit);
+  around->shaded = y >= scale->shaded_from;
+  pairs_init(&around->pairs, &around->figure, &around->ground);
+}
+
 static void explain_block(MattePrior *prior, const Image *rgb, const Plane *trimap, int x, int y,
-                          const SampleGrid grids[2], Pairs *pairs, const MatteScale *scale) {
+                          const SampleGrid grids[2], Surroundings *around, const MatteScale *scale) {
   gsize inside[4];
   int n = 0;
   for (int dy = 0; dy < 2; dy++)
@@ -249,19 +267,14 @@ static void explain_block(MattePrior *prior, const Image *rgb, const Plane *trim
       }
   if (n == 0)
     return;
-  Found found;
-  Palette ground, figure;
-  grid_nearest(&grids[1], (float)x + 0.5f, (float)y + 0.5f, &found);
-  palette_init(&figure, &found, scale->unit);
-  grid_nearest(&grids[0], (float)x + 0.5f, (float)y + 0.5f, &found);
-  palette_init(&ground, &found, scale->unit);
-  const Palette *shaded = (float)y >= scale->shaded_from ? &ground : NULL;
-  pairs_init(pairs, &figure, &ground);
-  for (int k = 0; k < n; k++)
-    if (pairs->count == 0) /* the whole picture is figure, or none of it */
-      prior->alpha->v[inside[k]] = figure.count > 0 ? 1 : 0;
+  look_around(around, grids, (float)x + 0.5f, (float)y + 0.5f, scale);
+  for (int k = 0; k < n; k++) {
+    gsize i = inside[k];
+    if (around->pairs.count == 0) /* the whole picture is figure, or none of it */
+      prior->alpha->v[i] = around->figure.count > 0 ? 1 : 0;
     else
-      explain_pixel(prior, rgb, inside[k], pairs, shaded);
+      explain_pixel(around, rgb->pixels + i * 3, trimap->v[i], &prior->alpha->v[i], &prior->trust->v[i]);
+  }
 }
 
 MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, const MatteScale *scale) {
@@ -276,10 +289,10 @@ MattePrior *matte_prior_new(const Image *rgb, const Plane *trimap, const MatteSc
   SampleGrid grids[2];
   grid_init(&grids[0], rgb, trimap, to_unknown, 0);
   grid_init(&grids[1], rgb, trimap, to_unknown, 1);
-  g_autofree Pairs *pairs = g_new(Pairs, 1);
+  g_autofree Surroundings *around = g_new(Surroundings, 1);
   for (int y = 0; y < rgb->height; y += 2)
     for (int x = 0; x < rgb->width; x += 2)
-      explain_block(prior, rgb, trimap, x, y, grids, pairs, scale);
+      explain_block(prior, rgb, trimap, x, y, grids, around, scale);
   grid_clear(&grids[0]);
   grid_clear(&grids[1]);
   return prior;

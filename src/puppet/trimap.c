@@ -55,7 +55,9 @@ Plane *trimap_new(const Plane *mask, const TrimapMargins *margins, const TrimapH
       float inner = near_head ? margins->head_inner : margins->inner;
       float outer = near_head ? margins->head_outer : margins->outer;
       float enough = MIN(inner, MAX(CORE * deepest->v[i], 0.5f * margins->inner));
-      trimap->v[i] = depth->v[i] > enough ? 1 : beyond->v[i] > outer ? 0 : MATTE_UNKNOWN;
+      trimap->v[i] = depth->v[i] > enough   ? 1
+                     : beyond->v[i] > outer ? 0
+                                            : CLAMP(mask->v[i], MATTE_OPEN, 1 - MATTE_OPEN);
     }
   return trimap;
 }

@@ -12,6 +12,6 @@ typedef struct {
   float head_inner, head_outer; /* the same near the head, where hair sticks out */
 } TrimapMargins;
 
-/* Result: 0 ground, 1 figure, MATTE_UNKNOWN (puppet/matte.h). Limbs too thin to have anything so deep inside
+/* Result: a trimap as puppet/matte.h has it. Limbs too thin to have anything so deep inside
  * keep the middle of what the mask is certain of. What lies beyond the picture counts as more of the same. */
 Plane *trimap_new(const Plane *mask, const TrimapMargins *margins, const TrimapHead *head);
