@@ -12,6 +12,8 @@
 #define CONTAINERS "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,gif,mxf,nut,dv,ivf,h264,hevc,mpegvideo,m4v"
 /* A start later than this is the clock of a broadcast or of a recording, not a delay that someone wanted. */
 #define MAX_DELAY (1 * AV_TIME_BASE)
+/* A start later than this (35 years) is damage. */
+#define MAX_ORIGIN (G_GINT64_CONSTANT(1) << 50)
 
 void video_init(void) {
   av_log_set_level(AV_LOG_QUIET);
@@ -94,7 +96,7 @@ void av_source_close(AVFormatContext *source) {
 }
 
 gint64 av_source_origin(const AVFormatContext *source) {
-  if (source->start_time == AV_NOPTS_VALUE || source->start_time <= 0)
+  if (source->start_time == AV_NOPTS_VALUE || source->start_time <= 0 || source->start_time > MAX_ORIGIN)
     return 0;
   gboolean arbitrary = (source->iformat->flags & AVFMT_TS_DISCONT) != 0;
   return arbitrary || source->start_time > MAX_DELAY ? source->start_time : 0;

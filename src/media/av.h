@@ -48,6 +48,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(AVSource, av_source_close)
  * that a picture that begins after the sound still does. */
 gint64 av_source_origin(const AVFormatContext *source);
 
+/* Timestamps come from the file too. What no clock can show becomes unknown, so that sums of a few of them
+ * stay within 64 bits. */
+static inline gint64 av_sane_time(gint64 ticks) {
+  return ticks > -(G_GINT64_CONSTANT(1) << 60) && ticks < G_GINT64_CONSTANT(1) << 60 ? ticks : AV_NOPTS_VALUE;
+}
+
 /* The stream of the type to use, or -1: of video the first, of sound the first that is flagged default, else
  * the first. Cover pictures and streams without a decoder are passed over. */
 int av_source_stream(const AVFormatContext *source, enum AVMediaType type);

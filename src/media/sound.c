@@ -142,9 +142,10 @@ static gboolean open_graph(Sound *sound, const AVFrame *frame) {
 /* A codec's last packet holds a whole number of blocks, of which the container may play only a part. */
 static void end_with_stream(const Sound *sound, AVPacket *packet) {
   const AVStream *stream = sound->stream;
-  if (packet->pts == AV_NOPTS_VALUE || stream->start_time == AV_NOPTS_VALUE || stream->duration <= 0)
+  gint64 start = av_sane_time(stream->start_time), length = av_sane_time(stream->duration);
+  if (packet->pts == AV_NOPTS_VALUE || start == AV_NOPTS_VALUE || length <= 0)
     return;
-  gint64 left = stream->start_time + stream->duration - packet->pts;
+  gint64 left = start + length - packet->pts;
   if (left > 0 && left < packet->duration)
     packet->duration = left;
 }
@@ -153,6 +154,8 @@ static gboolean read_packet(Sound *sound, AVPacket *packet) {
   for (;;) {
     int code = av_read_frame(sound->source, packet);
     if (code >= 0 && packet->stream_index == sound->stream->index) {
+      packet->pts = av_sane_time(packet->pts);
+      packet->dts = av_sane_time(packet->dts);
       end_with_stream(sound, packet);
       if (packet->pts != AV_NOPTS_VALUE)
         packet->pts -= sound->origin;

@@ -22,8 +22,8 @@
 #define MAX_ERRORS 256
 /* A 5-minute video that ends with its last frame or its sound is still 5 minutes. */
 #define LENGTH_SLACK 0.5
-/* Steps back of more than this are a new clock, not a disorder of frames. */
-#define NEW_CLOCK_SECONDS 1.0
+/* Steps back of more frames than this are a new clock, not a disorder of frames. */
+#define MAX_DISORDER 4
 /* 300 s of 240 frames each: what a header without a plausible rate may hold at most. */
 #define MAX_FRAMES 72000
 
@@ -96,18 +96,19 @@ static AVFrame *decode(VideoIn *in) {
  * their predecessor, which leaves the place of the next one free; a long step back starts a new clock that
  * continues the old one. */
 static void repair_time(VideoIn *in, AVFrame *frame) {
-  gint64 pts = frame->best_effort_timestamp;
+  gint64 pts = av_sane_time(frame->best_effort_timestamp);
   gboolean known = pts != AV_NOPTS_VALUE;
   if (in->count == 0) {
     pts = known ? pts + in->shift : 0;
-    if (pts < 0) { /* an MP4 cannot begin before zero */
+    /* An MP4 cannot begin before zero, and should not begin with minutes of nothing. */
+    if (pts < 0 || ticks_to_seconds(pts, in->info.time_base) > VIDEO_MAX_SECONDS) {
       in->shift -= pts;
       pts = 0;
     }
     in->first = pts;
   } else {
     pts = known ? pts + in->shift : in->last + in->interval;
-    if (pts <= in->last - (gint64)(NEW_CLOCK_SECONDS / av_q2d(in->info.time_base))) {
+    if (pts <= in->last - MAX_DISORDER * in->interval) {
       in->shift += in->last + in->interval - pts;
       pts = in->last + in->interval;
     } else if (pts <= in->last) {
@@ -157,8 +158,8 @@ static double measure_length(VideoIn *in, gint64 *frames) {
   gint64 low = G_MAXINT64, high = G_MININT64, count = 0, late = 0;
   while (read_packet(in) == 0) {
     const AVPacket *p = in->packet;
-    gint64 ts = p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
-    if (ts != AV_NOPTS_VALUE && ts > -(G_MAXINT64 / 4) && ts < G_MAXINT64 / 4) {
+    gint64 ts = av_sane_time(p->pts != AV_NOPTS_VALUE ? p->pts : p->dts);
+    if (ts != AV_NOPTS_VALUE) {
       low = MIN(low, ts);
       if (ts > high) {
         high = ts;

@@ -6,8 +6,8 @@
  * in the movie's time scale, which is therefore chosen fine enough for both streams. The length of the last
  * frame exists nowhere but in its packet's duration.
  *
- * Bytes: x264's choices depend on its number of threads, so that number is fixed, whatever machine this is, and so
- * are the algorithms that it would choose by the kind of processor.
+ * Bytes: x264's choices depend on its number of threads, so that number is fixed, whatever machine this is,
+ * and so are the algorithms that it would choose by the kind of processor.
  */
 #include "media/sound.h"
 #include "media/temporary.h"
@@ -24,6 +24,8 @@
 /* Finer ticks than this overflow the 32-bit deltas of the index within seconds. */
 #define MAX_TICKS_PER_SECOND 100000000
 #define MAX_MOVIE_SCALE 100000000
+/* Sound may go on after the picture; what is later than this is damage. */
+#define MAX_SOUND_SECONDS ((gint64)(2 * VIDEO_MAX_SECONDS))
 #define FALLBACK_MOVIE_SCALE 1000000
 
 struct VideoOut {
@@ -181,6 +183,11 @@ static gboolean fetch_sound(VideoOut *out) {
     p->dts = MAX(p->dts, out->sound_clock + 1);
   p->pts = p->pts == AV_NOPTS_VALUE ? p->dts : MAX(p->pts, p->dts);
   out->sound_clock = p->dts;
+  if (av_compare_ts(p->dts, out->track->time_base, MAX_SOUND_SECONDS, (AVRational){1, 1}) > 0) {
+    g_clear_pointer(&out->sound, sound_free);
+    av_packet_unref(p);
+    return FALSE;
+  }
   return TRUE;
 }
 
@@ -191,7 +198,7 @@ static gboolean put(VideoOut *out, AVPacket *packet, gboolean ours, GError **err
   av_packet_unref(packet);
   if (out->mux->pb->error < 0)
     return temporary_broken(out->path, out->mux->pb->error, error);
-  return code < 0 && (ours || code != AVERROR_INVALIDDATA) ? temporary_broken(out->path, code, error) : TRUE;
+  return code < 0 && ours ? temporary_broken(out->path, code, error) : TRUE;
 }
 
 static gboolean put_sound_until(VideoOut *out, gint64 dts, GError **error) {
