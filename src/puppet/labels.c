@@ -17,6 +17,7 @@ typedef struct {
   float head[2], head_length, head_radius;
   float quad[4][2]; /* torso: shoulders pulled in, hips pushed out; in order around */
   Palette torso, arms;
+  guint8 *hands; /* Part of the pixels that are a visible hand for certain */
 } Seeds;
 
 static void pixel_colour(const Parts *parts, int i, float colour[3]) {
@@ -324,7 +325,7 @@ static void seed_hand(const Seeds *s, int side) {
     float p[2], colour[3];
     pixel_point(parts, i, p);
     if (parts->alpha->v[i] < 0.5f || point_distance(p, half) > 0.85f * length ||
-        point_distance(p, s->head) < s->head_radius)
+        point_distance(p, s->head) < 0.8f * s->head_radius)
       continue;
     pixel_colour(parts, i, colour);
     float d = colour_distance(palm, colour, 0.6f);
@@ -334,7 +335,7 @@ static void seed_hand(const Seeds *s, int side) {
   parts_keep_connected(parts, mask, PART_LEFT_ARM + side);
   for (int i = 0; i < parts->width * parts->height; i++)
     if (mask->v[i] > 0.5f)
-      parts->label[i] = (guint8)(PART_LEFT_ARM + side);
+      parts->label[i] = s->hands[i] = (guint8)(PART_LEFT_ARM + side);
 }
 
 /* --- afterwards --- */
@@ -375,6 +376,12 @@ static void return_hair(const Seeds *s) {
         hair_ratio(s, i) < 1)
       parts->label[i] = PART_HEAD;
   }
+}
+
+static void return_hands(const Seeds *s) {
+  for (int i = 0; i < s->parts->width * s->parts->height; i++)
+    if (s->hands[i])
+      s->parts->label[i] = s->hands[i];
 }
 
 /* What the sleeve's colour continues beyond the wrist of a hidden hand is its cuff. */
@@ -441,20 +448,32 @@ static void drop_islands(Parts *parts) {
     float small = MIN(0.1f * (float)largest, 0.0015f * parts->unit * parts->unit);
     for (int i = 0; i < n; i++)
       if (region[i] && (float)size[region[i]] < small)
-        parts->label[i] = PART_NONE;
+        parts->label[i] = PARTS;
   }
   for (int i = 0; i < n; i++)
-    known->v[i] = parts->label[i] != PART_NONE;
+    known->v[i] = parts->label[i] != PART_NONE && parts->label[i] != PARTS;
   plane_free(plane_distance(known, 0.5f, region));
   for (int i = 0; i < n; i++)
-    if (!parts->label[i] && parts->alpha->v[i] > FLOOR && region[i] >= 0)
-      parts->label[i] = parts->label[region[i]];
+    if (parts->label[i] == PARTS)
+      parts->label[i] = region[i] >= 0 ? parts->label[region[i]] : PART_NONE;
 }
 
 static float hand_distance(const Parts *parts, int side, const float p[2]) {
   float tip[2];
   parts_finger_tips(parts, side, tip);
   return segment_distance(parts->figure.joint[JOINT_LEFT_WRIST + side], tip, p);
+}
+
+/* Distance to an arm's bones in their half widths. */
+static float arm_ratio(const Seeds *s, int side, const float p[2]) {
+  const float *shoulder = s->joint[JOINT_LEFT_SHOULDER + side], *elbow = s->joint[JOINT_LEFT_ELBOW + side];
+  const float *radius = s->parts->radius;
+  float upper = segment_distance(shoulder, elbow, p) / radius[BONE_LEFT_UPPER_ARM + side];
+  float fore =
+      segment_distance(elbow, s->joint[JOINT_LEFT_WRIST + side], p) / radius[BONE_LEFT_FOREARM + side];
+  float hand =
+      s->parts->hidden[side] ? fore : hand_distance(s->parts, side, p) / radius[BONE_LEFT_HAND + side];
+  return MIN(MIN(upper, fore), hand);
 }
 
 /* Light that a drawn figure sheds would trail behind its arms: what is translucent and far from an arm's
@@ -471,13 +490,12 @@ static void drop_glow(const Seeds *s) {
     if (part != PART_LEFT_ARM && part != PART_RIGHT_ARM)
       continue;
     int side = part - PART_LEFT_ARM;
-    float r = MAX(parts->radius[BONE_LEFT_UPPER_ARM + side], parts->radius[BONE_LEFT_FOREARM + side]);
     pixel_point(parts, i, p);
-    float away = parts_arm_distance(parts, side, p) / r, alpha = parts->alpha->v[i];
+    float away = arm_ratio(s, side, p), alpha = parts->alpha->v[i];
     float from_hand = parts->hidden[side] ? G_MAXFLOAT : hand_distance(parts, side, p) / parts->unit;
-    gboolean sheer = alpha < 0.97f && away > 1.6f && from_hand > 0.02f;
-    gboolean solid = away > 2 && from_hand > 0.035f && p[1] < s->joint[JOINT_NECK][1];
-    if ((sheer || solid) && to_head->v[i] < 0.04f * parts->unit)
+    gboolean sheer = alpha < 0.97f && away > 1.25f && from_hand > 0.03f;
+    gboolean hair = away > 1.25f && from_hand > 0.015f && parts->hair.n && hair_ratio(s, i) < 1.5f;
+    if ((sheer || hair) && to_head->v[i] < 0.04f * parts->unit)
       parts->label[i] = PART_HEAD;
     else if (away > 2.2f && alpha < 0.6f && from_hand > 0.05f)
       parts->label[i] = PART_NONE;
@@ -520,6 +538,7 @@ void parts_label(Parts *parts) {
   Seeds s;
   seeds_prepare(&s, parts);
   parts->label = g_new0(guint8, (gsize)parts->width * (gsize)parts->height);
+  g_autofree guint8 *hands = s.hands = g_new0(guint8, (gsize)parts->width * (gsize)parts->height);
   place_seeds(&s);
   learn_hair(&s);
   learn_torso(&s);
@@ -531,10 +550,12 @@ void parts_label(Parts *parts) {
   watershed_flood(gradient, parts->alpha, FLOOR, parts->label);
   smooth_borders(parts);
   return_hair(&s);
+  return_hands(&s);
   return_cuff(&s, 0);
   return_cuff(&s, 1);
   return_legs(&s);
   drop_islands(parts);
   smooth_borders(parts);
   drop_glow(&s);
+  drop_islands(parts);
 }
