@@ -154,7 +154,8 @@ static Image *cut(const Image *picture, const Image *mask, Task *task) {
   foreground_clear(&colours);
   float height = task->height * fine_scale;
   foreground_estimate(&colours, fine, alpha, (int)(WIDE_MEAN * height), MAX(1, (int)(NARROW_MEAN * height)));
-  foreground_extend(colours.figure, alpha, TRUSTED_COLOUR, MAX(1.0f, RIM * height), COLOUR_REACH * height);
+  foreground_extend(colours.figure, colours.ground, alpha, TRUSTED_COLOUR, MAX(1.0f, RIM * height),
+                    COLOUR_REACH * height);
   Image *result = detail_assemble(picture, alpha, &colours);
   foreground_clear(&colours);
   return result;

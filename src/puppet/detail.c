@@ -44,8 +44,8 @@ Plane *detail_refine(const Image *rgb, const Plane *coarse, const Colours *colou
   g_autoptr(Plane) beyond = plane_copy(coarse);
   for (gsize i = 0; i < (gsize)beyond->width * (gsize)beyond->height; i++)
     beyond->v[i] = 1 - beyond->v[i];
-  foreground_extend(sure_figure, coarse, SURE_COLOUR, 1, FLT_MAX);
-  foreground_extend(sure_ground, beyond, SURE_COLOUR, 1, FLT_MAX);
+  foreground_extend(sure_figure, colours->ground, coarse, SURE_COLOUR, 1, FLT_MAX);
+  foreground_extend(sure_ground, colours->figure, beyond, SURE_COLOUR, 1, FLT_MAX);
   g_autoptr(Image) figure = image_resize(sure_figure, w, h), ground = image_resize(sure_ground, w, h);
   g_autoptr(Plane) trimap = plane_new(w, h), guess = plane_new(w, h), trust = plane_new(w, h);
   gsize n = (gsize)w * (gsize)h;
@@ -81,7 +81,7 @@ static void sample_colour(const Image *image, float x, float y, float colour[3])
 /* At its own size the matte is kept; a larger picture gets alpha from its own pixels. */
 static void assemble_pixel(const guint8 *pixel, float alpha, const Colours *colours, float x, float y,
                            gboolean larger, guint8 *to) {
-  if (alpha >= 1) {
+  if (alpha >= 1 && larger) {
     memcpy(to, pixel, 3);
     to[3] = 255;
     return;

@@ -7,7 +7,10 @@
 #define WIDE_SHRINK 4
 #define OPAQUE 0.9f
 #define RIM_WEIGHT 0.06f /* of the rim's colours where the figure's inside is near enough to ask */
-#define EMPTY 1e-4f      /* a window whose mean alpha is below this knows nothing of that side */
+#define SPILL_RIMS 2.0f  /* so many rims deep the ground's colour is looked for */
+#define MOST_SPILL 0.6f
+#define SPILL_RESIDUAL 12.0f /* colour levels off the line between the two at which it is no spill */
+#define EMPTY 1e-4f          /* a window whose mean alpha is below this knows nothing of that side */
 
 static gsize pixel_count(const Image *image) {
   return (gsize)image->width * (gsize)image->height;
@@ -146,25 +149,57 @@ static void sums_complete(Sums *fine) {
       fine->v[0][c] /= fine->v[0][3];
 }
 
-void foreground_extend(Image *figure, const Plane *alpha, float trusted, float rim, float reach) {
+/* Takes out of a colour what of it lies on the way from the figure's colour inside to the ground's. Ink that
+ * outlines a figure lies elsewhere and stays. */
+static void despill(const float inside[3], const guint8 *ground, float colour[3]) {
+  float dot = 0, square = 0, left = 0;
+  for (int c = 0; c < 3; c++) {
+    float d = ground[c] - inside[c];
+    dot += d * (colour[c] - inside[c]);
+    square += d * d;
+  }
+  float share = CLAMP(dot / MAX(square, 1.0f), 0.0f, MOST_SPILL);
+  for (int c = 0; c < 3; c++) {
+    float e = colour[c] - inside[c] - share * (ground[c] - inside[c]);
+    left += e * e;
+  }
+  share *= expf(-sqrtf(left) / SPILL_RESIDUAL);
+  for (int c = 0; c < 3; c++)
+    colour[c] -= share * (ground[c] - inside[c]);
+}
+
+/* Distance from every pixel to the nearest whose alpha is below OPAQUE. */
+static Plane *depth_of(const Plane *alpha) {
+  g_autoptr(Plane) clear = plane_new(alpha->width, alpha->height);
+  for (gsize i = 0; i < (gsize)alpha->width * (gsize)alpha->height; i++)
+    clear->v[i] = 1 - alpha->v[i];
+  return plane_distance(clear, 1 - OPAQUE, NULL);
+}
+
+void foreground_extend(Image *figure, const Image *ground, const Plane *alpha, float trusted, float rim,
+                       float reach) {
   gsize n = pixel_count(figure);
   Sums sums = sums_new(figure->width, figure->height);
-  g_autoptr(Plane) edge = plane_new(alpha->width, alpha->height);
-  for (gsize i = 0; i < n; i++)
-    edge->v[i] = 1 - alpha->v[i];
-  g_autoptr(Plane) depth = plane_distance(edge, 1 - OPAQUE, NULL);
+  g_autoptr(Plane) depth = depth_of(alpha);
+  float full = MIN(trusted + 0.3f, 1.0f);
   for (gsize i = 0; i < n; i++) {
-    float weight = smooth_step(trusted, MIN(trusted + 0.3f, 1.0f), alpha->v[i]);
-    weight *= depth->v[i] > rim ? 1 : RIM_WEIGHT;
+    float weight = smooth_step(trusted, full, alpha->v[i]) * (depth->v[i] > rim ? 1 : RIM_WEIGHT);
     for (gsize c = 0; c < 3; c++)
       sums.v[i][c] = weight * figure->pixels[i * 3 + c];
     sums.v[i][3] = weight;
   }
   sums_complete(&sums);
-  g_autoptr(Plane) distance = plane_distance(alpha, 0.02f, NULL);
-  for (gsize i = 0; i < n; i++)
-    for (gsize c = 0; c < 3; c++)
-      figure->pixels[i * 3 + c] =
-          distance->v[i] > reach ? 0 : to_byte(sums.v[i][c] / MAX(sums.v[i][3], 1e-6f));
+  g_autoptr(Plane) beyond = plane_distance(alpha, 0.02f, NULL);
+  for (gsize i = 0; i < n; i++) {
+    guint8 *to = figure->pixels + i * 3;
+    float inside[3], own[3] = {to[0], to[1], to[2]};
+    for (int c = 0; c < 3; c++)
+      inside[c] = sums.v[i][c] / MAX(sums.v[i][3], 1e-6f);
+    if (depth->v[i] <= SPILL_RIMS * rim)
+      despill(inside, ground->pixels + i * 3, own);
+    float weight = smooth_step(trusted, full, alpha->v[i]);
+    for (int c = 0; c < 3; c++)
+      to[c] = beyond->v[i] > reach ? 0 : to_byte(weight * own[c] + (1 - weight) * inside[c]);
+  }
   g_free(sums.v);
 }

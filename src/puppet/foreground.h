@@ -13,6 +13,9 @@ typedef struct {
 void foreground_estimate(Colours *colours, const Image *rgb, const Plane *alpha, int wide, int narrow);
 void foreground_clear(Colours *colours);
 
-/* Replaces the colours of pixels with alpha below `trusted` by those of the nearest pixels above it, softly.
- * Beyond the figure they go on for `reach` pixels and are 0 further out. */
-void foreground_extend(Image *figure, const Plane *alpha, float trusted, float rim, float reach);
+/* Fades the colours of pixels with little alpha (none of it left at `trusted`, all at 0.3 above) into smooth
+ * continuations of those with more. In the outermost `rim` pixels of what is opaque, and as many again, the
+ * share of `ground` is taken out of the colours. They go on for `reach` pixels beyond the figure and are 0
+ * further out. */
+void foreground_extend(Image *figure, const Image *ground, const Plane *alpha, float trusted, float rim,
+                       float reach);
