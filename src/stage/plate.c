@@ -140,7 +140,7 @@ static void drop_doubtful(GPtrArray *samples, const gboolean *doubtful) {
   guint trusted = 0;
   for (guint i = 0; i < samples->len; i++)
     trusted += !doubtful[((Sample *)samples->pdata[i])->index];
-  if (trusted < MIN(samples->len, 3))
+  if (trusted < MAX(3, samples->len / 4))
     return;
   for (guint i = samples->len; i-- > 0;)
     if (doubtful[((Sample *)samples->pdata[i])->index])
@@ -245,6 +245,8 @@ Plate *plate_builder_finish(PlateBuilder *builder, const gboolean *doubtful, flo
     drop_doubtful(builder->samples, doubtful);
   int width, height;
   lay_out(builder, plate, &width, &height);
+  plate->width = width;
+  plate->height = height;
   for (guint s = 0; s < builder->samples->len; s++)
     find_tiers(builder->samples->pdata[s]);
   samples_compensate(builder->samples, width, height);

@@ -24,6 +24,7 @@
 typedef struct {
   int first, count;       /* frames [first, first + count) */
   gboolean still;         /* all homographies are the identity */
+  int width, height;      /* of picture and known */
   float x0, y0;           /* plate pixel (0,0) in key frame coordinates */
   float (*homography)[9]; /* [count] row-major 3x3: frame pixel -> key frame pixel */
   Image *picture;         /* RGB; NULL until scene_plate loads it */
