@@ -1,0 +1,61 @@
+/* The program's front door: finds the command and hands over. */
+#include "cli/cli.h"
+#include "media/picture.h"
+#include "media/video.h"
+
+#include <glib/gstdio.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+const Command commands[] = {
+    {"render", "--character PICTURE|FOLDER --video VIDEO|--scene FOLDER -o OUT.mp4",
+     "put a character into the motion of a video", command_render},
+    {"character", "PICTURE -o FOLDER", "make a character from one picture", command_character},
+    {"scene", "VIDEO -o FOLDER", "prepare a driving video", command_scene},
+    {"pose", "PICTURE|VIDEO", "find people and their joints", command_pose},
+    {"models", "", "list the networks and where they are", command_models},
+    {"doctor", "", "check that everything needed is there", command_doctor},
+};
+const gsize command_count = G_N_ELEMENTS(commands);
+
+const Command *cli_command(const char *name) {
+  for (gsize i = 0; i < command_count; i++)
+    if (g_str_equal(commands[i].name, name))
+      return &commands[i];
+  return NULL;
+}
+
+static void print_usage(FILE *to) {
+  fputs("troupe gives a character a body of work: from one picture, into the motion of any "
+        "video.\n\nCommands:\n",
+        to);
+  for (gsize i = 0; i < command_count; i++)
+    fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+  fputs("\n`troupe COMMAND --help` shows a command's options; `troupe --version` the version.\n", to);
+}
+
+int main(int argc, char **argv) {
+  setlocale(LC_ALL, "");
+  setlocale(LC_NUMERIC, "C"); /* files and JSON have decimal points everywhere */
+  if (argc < 2 || g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") ||
+      g_str_equal(argv[1], "help")) {
+    print_usage(argc < 2 ? stderr : stdout);
+    return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+  }
+  if (g_str_equal(argv[1], "--version")) {
+    puts("troupe " TROUPE_VERSION);
+    return EXIT_DONE;
+  }
+  const Command *command = cli_command(argv[1]);
+  if (!command) {
+    fprintf(stderr, "troupe: there is no command \"%s\".\n\n", argv[1]);
+    print_usage(stderr);
+    return EXIT_USAGE;
+  }
+  GError *error = NULL;
+  if (!picture_init(argv[0], &error))
+    return cli_finish(command->name, error);
+  video_init();
+  return command->run(argc - 1, argv + 1);
+}
