@@ -73,14 +73,14 @@ static void dress_head(Tailor *t, const Body *body, gboolean short_hair) {
   const BoneFrame *head = &body->bone[BONE_HEAD], *neck = &body->bone[BONE_NECK],
                   *chest = &body->bone[BONE_CHEST];
   ellipsoid(t, FLESH_SKIN, 0.02f, head, AT(0, -0.020f, 0.008f), AT(0.073f, 0.096f, 0.091f));
-  ellipsoid(t, FLESH_SKIN, 0.04f, head, AT(0, 0.038f, -0.026f), AT(0.056f, 0.066f, 0.062f));  /* jaw */
+  ellipsoid(t, FLESH_SKIN, 0.04f, head, AT(0, 0.036f, -0.026f), AT(0.053f, 0.066f, 0.062f));  /* jaw */
   ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(0, 0.088f, -0.058f), AT(0.020f, 0.018f, 0.022f));  /* chin */
-  ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(0, -0.018f, -0.062f), AT(0.052f, 0.018f, 0.024f)); /* brows */
-  cone(t, FLESH_SKIN, 0.014f, head, AT(0, -0.004f, -0.084f), AT(0, 0.032f, -0.099f), 0.005f, 0.0085f,
+  ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(0, -0.018f, -0.062f), AT(0.050f, 0.016f, 0.020f)); /* brows */
+  cone(t, FLESH_SKIN, 0.014f, head, AT(0, -0.004f, -0.084f), AT(0, 0.031f, -0.098f), 0.004f, 0.0070f,
        1); /* nose */
   for (int side = -1; side <= 1; side += 2) {
     float o = (float)side;
-    ellipsoid(t, FLESH_SKIN, 0.012f, head, AT(o * 0.008f, 0.035f, -0.090f), AT(0.0065f, 0.006f, 0.010f));
+    ellipsoid(t, FLESH_SKIN, 0.012f, head, AT(o * 0.0068f, 0.034f, -0.090f), AT(0.0055f, 0.005f, 0.009f));
     ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(o * 0.040f, 0.032f, -0.056f),
               AT(0.022f, 0.020f, 0.022f)); /* cheek */
     ellipsoid(t, FLESH_SKIN, 0.008f, head, AT(o * 0.074f, 0.012f, 0.012f), AT(0.008f, 0.030f, 0.018f));
@@ -124,7 +124,7 @@ static void dress_trunk(Tailor *t, const Body *body, gboolean broad) {
       ellipsoid(t, FLESH_SHIRT, 0.05f, chest, AT(o * 0.062f, -0.085f, -0.062f), AT(0.058f, 0.058f, 0.050f));
   }
   ellipsoid(t, FLESH_SHIRT, 0.06f, spine, AT(0, -0.01f, 0), AT(0.108f * b, 0.150f, 0.084f * b));
-  Solid *hem = cone(t, FLESH_SHIRT, 0.05f, pelvis, AT(0, -0.10f, 0), AT(0, 0.02f, 0), 0.118f, 0.124f, 0.70f);
+  Solid *hem = cone(t, FLESH_SHIRT, 0.05f, pelvis, AT(0, -0.10f, 0), AT(0, 0.02f, 0), 0.120f, 0.122f, 0.72f);
   hem->cut = 0.100f;
   Solid *neckline = ellipsoid(t, FLESH_SHIRT, 0.008f, &body->bone[BONE_NECK], AT(0, -0.012f, -0.040f),
                               AT(0.068f, 0.062f, 0.100f));
@@ -138,9 +138,9 @@ static void dress_arm(Tailor *t, const Body *body, int side) {
       cone(t, FLESH_SLEEVE + side, 0.03f, upper, AT(0, 0, 0), AT(0, 0.20f, 0), 0.046f, 0.0515f, 1);
   sleeve->cut = 0.140f;
   int arm = FLESH_ARM + side;
-  cone(t, arm, 0.03f, upper, AT(0, 0.02f, 0), AT(0, UPPER_ARM_LENGTH, 0), 0.040f, 0.0315f, 1);
-  cone(t, arm, 0.03f, fore, AT(0, 0, 0), AT(0, FOREARM_LENGTH, 0), 0.0315f, 0.0215f, 0.92f);
-  cone(t, arm, 0.04f, fore, AT(0, 0.04f, 0.004f), AT(0, 0.11f, 0.002f), 0.030f, 0.026f, 1);
+  cone(t, arm, 0.014f, upper, AT(0, 0.02f, 0), AT(0, UPPER_ARM_LENGTH, 0), 0.040f, 0.0315f, 1);
+  cone(t, arm, 0.014f, fore, AT(0, 0, 0), AT(0, FOREARM_LENGTH, 0), 0.0315f, 0.0215f, 0.92f);
+  cone(t, arm, 0.02f, fore, AT(0, 0.05f, 0.004f), AT(0, 0.11f, 0.002f), 0.0295f, 0.026f, 1);
   const BoneFrame *hand = &body->bone[BONE_HAND + side];
   cone(t, arm, 0.02f, hand, AT(0, 0.005f, 0), AT(o * 0.004f, 0.050f, 0), 0.026f, 0.036f, 0.46f);
   cone(t, arm, 0.015f, hand, AT(o * 0.020f, 0.035f, 0), AT(o * 0.024f, 0.084f, 0), 0.014f, 0.0115f, 0.9f);
@@ -169,7 +169,7 @@ static void dress_leg(Tailor *t, const Body *body, int side) {
   int leg = FLESH_LEG + side, shoe = FLESH_SHOE + side;
   cone(t, leg, 0.04f, thigh, AT(0, 0.02f, 0.004f), AT(0, THIGH_LENGTH, 0), 0.076f, 0.050f, 1);
   cone(t, leg, 0.04f, thigh, AT(0, 0.10f, -0.006f), AT(0, 0.24f, -0.012f), 0.068f, 0.060f, 1);
-  ellipsoid(t, leg, 0.03f, shin, AT(0, 0.0f, -0.010f), AT(0.046f, 0.055f, 0.047f)); /* knee */
+  ellipsoid(t, leg, 0.03f, shin, AT(0, 0.0f, -0.010f), AT(0.043f, 0.055f, 0.044f)); /* knee */
   Solid *tube = cone(t, leg, 0.04f, shin, AT(0, 0, 0), AT(0, 0.42f, 0.004f), 0.048f, 0.041f, 1);
   tube->cut = 0.385f;
   ellipsoid(t, leg, 0.05f, shin, AT(0, 0.13f, 0.022f), AT(0.045f, 0.115f, 0.042f)); /* calf */
@@ -186,12 +186,12 @@ static void dress_leg(Tailor *t, const Body *body, int side) {
 static void dress_hips(Tailor *t, const Body *body, gboolean broad) {
   const BoneFrame *pelvis = &body->bone[BONE_PELVIS];
   float b = broad ? 0.95f : 1.0f;
-  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, -0.060f, 0.002f), AT(0.136f, 0.11f, 0.102f));
+  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, -0.050f, 0.002f), AT(0.128f, 0.11f, 0.096f));
   ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, 0.025f, 0.006f), AT(0.156f * b, 0.085f, 0.104f));
   for (int side = 0; side < 2; side++)
     ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(side == 0 ? 0.07f : -0.07f, 0.03f, 0.060f),
               AT(0.078f, 0.085f, 0.066f));
-  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, 0.055f, 0.006f), AT(0.060f, 0.055f, 0.066f));
+  ellipsoid(t, FLESH_HIPS, 0.05f, pelvis, AT(0, 0.062f, 0.006f), AT(0.048f, 0.075f, 0.060f));
   Solid *above = ellipsoid(t, FLESH_HIPS, 0.004f, pelvis, AT(0, -0.59f, 0), AT(2, 0.5f, 2));
   above->carve = TRUE; /* the trousers end at the waist */
   above->reach = 0.25f;

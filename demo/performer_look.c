@@ -81,16 +81,16 @@ static float spot(float x, float y, float rx, float ry, float soft) {
 
 static vec3s paint_eye(vec3s base, float x, float y, float turn, const Wardrobe *w) {
   /* x from the inner to the outer corner; lids are two arcs. */
-  float half = 0.0150f, across = x / half;
-  float upper = -0.0068f * (1 - across * across) - 0.0008f * across,
-        lower = 0.0052f * (1 - across * across) - 0.0008f * across;
+  float half = 0.0168f, across = x / half;
+  float upper = -0.0080f * (1 - across * across) - 0.0008f * across,
+        lower = 0.0056f * (1 - across * across) - 0.0008f * across;
   float inside = smooth_step(-0.0006f, 0.0006f, y - upper) * smooth_step(-0.0006f, 0.0006f, lower - y) *
                  (fabsf(across) < 1);
   vec3s white = {{0.72f, 0.70f, 0.68f}}, dark = {{0.012f, 0.008f, 0.007f}};
   vec3s eye = mix(white, (vec3s){{0.45f, 0.36f, 0.33f}}, smooth_step(0.5f, 1.0f, fabsf(across)));
   float ix = x - turn;
-  eye = mix(eye, w->iris, spot(ix, y + 0.0004f, 0.0066f, 0.0066f, 0.12f));
-  eye = mix(eye, dark, spot(ix, y + 0.0004f, 0.0030f, 0.0030f, 0.2f));
+  eye = mix(eye, w->iris, spot(ix, y + 0.0008f, 0.0074f, 0.0074f, 0.12f));
+  eye = mix(eye, dark, spot(ix, y + 0.0008f, 0.0034f, 0.0034f, 0.2f));
   eye = glms_vec3_scale(eye, 0.55f + 0.45f * smooth_step(upper, upper + 0.005f, y));
   eye = mix(eye, (vec3s){{1.2f, 1.2f, 1.2f}}, spot(ix + 0.0022f, y + 0.0026f, 0.0014f, 0.0014f, 0.3f));
   vec3s out = mix(base, glms_vec3_scale(base, 0.62f),
@@ -108,12 +108,12 @@ static vec3s paint_face(vec3s p, const Wardrobe *w) {
   colour = glms_vec3_scale(colour, 1 + tone);
   if (p.z > -0.03f)
     return colour;
-  float side = p.x < 0 ? -1.0f : 1.0f, x = fabsf(p.x);
+  float x = fabsf(p.x);
   vec3s blush = {{colour.x * 1.02f, colour.y * 0.78f, colour.z * 0.76f}};
-  colour = mix(colour, blush, 0.7f * spot(x - 0.042f, p.y - 0.036f, 0.026f, 0.022f, 0.9f));
-  colour = mix(colour, blush, 0.35f * spot(p.x, p.y - 0.036f, 0.014f, 0.012f, 0.8f));
+  colour = mix(colour, blush, 0.5f * spot(x - 0.040f, p.y - 0.036f, 0.026f, 0.022f, 0.9f));
+  colour = mix(colour, blush, 0.2f * spot(p.x, p.y - 0.036f, 0.014f, 0.012f, 0.8f));
   colour = mix(colour, glms_vec3_scale(colour, 0.25f),
-               0.9f * spot(x - 0.0065f, p.y - 0.0445f, 0.0034f, 0.0022f, 0.4f)); /* nostrils */
+               0.9f * spot(x - 0.0055f, p.y - 0.0410f, 0.0026f, 0.0016f, 0.4f)); /* nostrils */
   /* Lips: a bow above, an arc below, a dark line between; the corners turn up a little. */
   float smile = p.y - 0.0672f + 4.2f * p.x * p.x, edge = 1 - (x / 0.0255f) * (x / 0.0255f);
   if (edge > 0) {
@@ -126,14 +126,13 @@ static vec3s paint_face(vec3s p, const Wardrobe *w) {
   }
   /* Brows. */
   float along = (x - 0.014f) / 0.036f,
-        arch = -0.0185f - 0.0062f * sinf((float)G_PI * CLAMP(along, 0, 1) * 0.8f);
-  float thick = 0.0034f * (1.15f - 0.75f * along);
+        arch = -0.0200f - 0.0060f * sinf((float)G_PI * CLAMP(along, 0, 1) * 0.8f);
+  float thick = 0.0028f * (1.15f - 0.75f * along);
   if (along > -0.06f && along < 1.04f) {
     float hairs = 0.85f + 0.15f * look_noise(p.x * 700, p.y * 300, 0);
     colour = mix(colour, glms_vec3_scale(w->hair, 1.3f),
                  hairs * bump(p.y, arch, thick) * smooth_step(-0.06f, 0.05f, along));
   }
-  (void)side;
   return paint_eye(colour, x - 0.0320f, p.y - 0.0010f, -0.001f, w);
 }
 
@@ -168,10 +167,10 @@ static float cloth_height(const Body *body, int kind, vec3s p) {
     float hem = smooth_step(0.26f, 0.38f, b.y), near = kind == FLESH_HIPS ? bump(a.y, 0.0f, 0.12f) * 0.5f : 1;
     fine +=
         near * (1 - below) *
-        folds(a.y + 0.3f * a.x, atan2f(a.x, a.z), 0.15f + 0.55f * crotch + 0.6f * knee, 5.3f + (float)side);
+        folds(a.y + 0.3f * a.x, atan2f(a.x, a.z), 0.12f + 0.45f * crotch + 0.4f * knee, 5.3f + (float)side);
     fine +=
         near * below *
-        folds(b.y, atan2f(b.x, b.z), 0.15f + 0.6f * bump(b.y, 0.02f, 0.10f) + 1.1f * hem, 8.9f + (float)side);
+        folds(b.y, atan2f(b.x, b.z), 0.12f + 0.4f * bump(b.y, 0.02f, 0.10f) + 0.9f * hem, 8.9f + (float)side);
   }
   return fine;
 }
