@@ -7,6 +7,7 @@
 #define MAX_TIPS 10
 #define MAX_HEADS 24
 #define THICKER 1.45f /* a disc that many times thicker than the limb belongs to the trunk */
+#define TRUNK 0.7f    /* of the thickness at a limb's join: what is as thick belongs to the trunk */
 #define HAIR 0.18f    /* of the height: what sticks out more from a head is a limb */
 #define NECKING 1.10f /* a head is at least so many times thicker than its neck */
 
@@ -22,24 +23,23 @@ typedef struct {
   int tips;
   int tip[MAX_TIPS]; /* nodes */
   float protrude[MAX_TIPS];
+  float hair[MAX_HEADS][MAX_TIPS]; /* the price of a tip as that head's hair */
   int heads;
   HeadCandidate head[MAX_HEADS];
   GHashTable *exits; /* (tip, joint) -> node + 1 */
 } Search;
 
-/* First node from the tip on that lies within a much thicker disc of the trunk, that is, of the path's part
- * around its join. A limb that is as thick as the trunk begins at the join. */
+/* First node from the tip on that lies within a much thicker disc of the trunk, that is, of a part of the
+ * path that is about as thick as its join. A limb that is as thick as the trunk begins at the join. */
 static int find_exit(const Branches *b, int tip, int join) {
   int n;
   g_autofree int *path = branches_path(b, tip, join, &n);
-  int trunk = n - 1;
-  while (trunk > 0 && branches_between(b, path[trunk], join) < 0.8f * b->radius[join])
-    trunk--;
   for (int i = 0; i < n; i++)
-    for (int j = n - 1; j > MAX(i, trunk); j--) {
+    for (int j = n - 1; j > i; j--) {
       const float *p = b->at[path[i]], *q = b->at[path[j]];
       float thick = b->radius[path[j]];
-      if (thick > THICKER * MAX(b->radius[path[i]], 2.0f) && hypotf(p[0] - q[0], p[1] - q[1]) < 0.92f * thick)
+      if (thick > THICKER * MAX(b->radius[path[i]], 2.0f) && thick > TRUNK * b->radius[join] &&
+          hypotf(p[0] - q[0], p[1] - q[1]) < 0.92f * thick)
         return path[i];
     }
   return join;
@@ -55,14 +55,27 @@ static int exit_of(Search *search, int tip, int join) {
   return node;
 }
 
+/* Nodes that are as good as the same head are one candidate. */
 static void add_head(Search *search, int node, gboolean round, float prominence) {
-  for (int i = 0; i < search->heads; i++)
-    if (search->head[i].node == node) {
-      search->head[i].prominence = MAX(search->head[i].prominence, prominence);
+  const Branches *b = search->branches;
+  for (int i = 0; i < search->heads; i++) {
+    HeadCandidate *other = &search->head[i];
+    float apart = hypotf(b->at[node][0] - b->at[other->node][0], b->at[node][1] - b->at[other->node][1]);
+    if (other->node == node || (round && other->round && apart < 0.5f * b->radius[other->node])) {
+      if (b->radius[node] > b->radius[other->node])
+        other->node = node;
+      other->prominence = MAX(other->prominence, prominence);
       return;
     }
+  }
   if (search->heads < MAX_HEADS)
     search->head[search->heads++] = (HeadCandidate){node, round, prominence};
+}
+
+static void add_if_round(Search *search, int top, float neck) {
+  float radius = search->branches->radius[top];
+  if (radius >= NECKING * neck && radius > 0.025f * search->height)
+    add_head(search, top, TRUE, radius / MAX(neck, 1.0f));
 }
 
 /* Tops of the radius on the way from every tip to every other, with a neck behind them. */
@@ -79,16 +92,14 @@ static void find_heads(Search *search) {
       float length = branches_between(b, search->tip[t], search->tip[u]), neck = G_MAXFLOAT;
       for (int i = 0; i < n && branches_between(b, search->tip[t], path[i]) < 0.6f * length; i++) {
         float r = b->radius[path[i]];
-        if (r > b->radius[path[top]]) {
-          if (neck < b->radius[path[top]] / NECKING)
-            break; /* the trunk behind the neck begins */
-          top = i, neck = r;
-        } else
+        if (r <= b->radius[path[top]]) {
           neck = MIN(neck, r);
+          continue;
+        }
+        add_if_round(search, path[top], neck);
+        top = i, neck = r;
       }
-      float prominence = b->radius[path[top]] / MAX(neck, 1.0f);
-      if (prominence >= NECKING && b->radius[path[top]] > 0.025f * search->height)
-        add_head(search, path[top], TRUE, prominence);
+      add_if_round(search, path[top], neck);
     }
 }
 
@@ -205,7 +216,7 @@ static float score_rest(Search *search, const Guess *guess, const Limbs *limbs) 
     int join = branches_median(b, node, limbs->head, limbs->fork);
     float size = search->protrude[t] / search->height;
     if (join == limbs->head || branches_between(b, join, limbs->head) < 0.6f * b->radius[limbs->head])
-      misfit += 0.6f * size + 3 * MAX(0, size - HAIR);
+      misfit += search->hair[guess->head][t];
     else {
       gboolean on_limb = FALSE;
       for (int i = 0; i < 2; i++) {
@@ -255,10 +266,61 @@ static void try_hands(Search *search, Guess *guess, Limbs *best) {
   }
 }
 
+static void add_tip(Search *search, int t) {
+  const Branches *b = search->branches;
+  const Tip *tip = &b->tip[t];
+  search->tip[t] = tip->node, search->protrude[t] = tip->protrude;
+}
+
+/* Hair, ears and hats are thin or short, and do not tower. Only what is outside of the head's own disc
+ * counts. */
+static float price_as_hair(const Search *search, int head, int t) {
+  const Branches *b = search->branches;
+  const float *centre = b->at[search->head[head].node];
+  float h = search->height, r = b->radius[search->head[head].node], size = 0, area = 0, thick = 0;
+  int count;
+  g_autofree int *path = branches_path(b, search->tip[t], search->head[head].node, &count);
+  for (int i = 0;
+       i + 1 < count && hypotf(b->at[path[i]][0] - centre[0], b->at[path[i]][1] - centre[1]) > 1.15f * r;
+       i++) {
+    float step = branches_between(b, path[i], path[i + 1]);
+    size += step, area += 2 * b->radius[path[i]] * step;
+    thick = MAX(thick, b->radius[path[i]]);
+  }
+  size /= h;
+  float above = (centre[1] - b->at[search->tip[t]][1] - 2.2f * r) / h;
+  return 0.6f * size + 3 * MAX(0, size - HAIR) + 2 * MAX(0, above) + 30 * area / (h * h) +
+         0.6f * smooth_step(0.45f, 0.75f, thick / MAX(r, 1.0f)) * smooth_step(0.02f, 0.08f, size);
+}
+
+/* With the trunk known, a limb begins where it leaves any of the trunk's discs. Those of the head do not
+ * count: a raised arm may pass it. */
+static void refine_root(const Branches *b, const Limbs *limbs, Limb *limb) {
+  if (limb->tip < 0)
+    return;
+  int trunk_count, count;
+  g_autofree int *trunk = branches_path(b, limbs->head, limbs->fork, &trunk_count);
+  g_autofree int *path =
+      branches_path(b, limb->tip, branches_median(b, limbs->head, limb->tip, limbs->fork), &count);
+  float length = branches_between(b, limbs->head, limbs->fork);
+  float skip = limbs->round ? 1.4f * b->radius[limbs->head] : 0.3f * length;
+  for (int i = 0; i < count && path[i] != limb->root; i++)
+    for (int k = 0; k < trunk_count; k++) {
+      const float *p = b->at[path[i]], *q = b->at[trunk[k]];
+      float thick = b->radius[trunk[k]];
+      if (branches_between(b, trunk[k], limbs->head) > skip &&
+          thick > THICKER * MAX(b->radius[path[i]], 2.0f) &&
+          hypotf(p[0] - q[0], p[1] - q[1]) < 0.92f * thick) {
+        limb->root = path[i], limb->length = branches_between(b, limb->tip, limb->root);
+        return;
+      }
+    }
+}
+
 gboolean limbs_find(const Branches *branches, float height, Limbs *limbs) {
   Search search = {.branches = branches, .height = height, .tips = MIN(branches->tips, MAX_TIPS)};
   for (int t = 0; t < search.tips; t++)
-    search.tip[t] = branches->tip[t].node, search.protrude[t] = branches->tip[t].protrude;
+    add_tip(&search, t);
   for (int i = 0; i < branches->nodes; i++)
     search.bottom = MAX(search.bottom, branches->at[i][1]);
   if (search.tips < 2)
@@ -266,6 +328,9 @@ gboolean limbs_find(const Branches *branches, float height, Limbs *limbs) {
   g_autoptr(GHashTable) exits = g_hash_table_new(NULL, NULL);
   search.exits = exits;
   find_heads(&search);
+  for (int head = 0; head < search.heads; head++)
+    for (int t = 0; t < search.tips; t++)
+      search.hair[head][t] = price_as_hair(&search, head, t);
   limbs->misfit = G_MAXFLOAT;
   for (int head = 0; head < search.heads; head++)
     for (int f = 0; f < search.tips; f++)
@@ -278,6 +343,8 @@ gboolean limbs_find(const Branches *branches, float height, Limbs *limbs) {
       }
   if (limbs->misfit == G_MAXFLOAT)
     return FALSE;
+  for (int side = 0; side < 2; side++)
+    refine_root(branches, limbs, &limbs->arm[side]);
   if (limbs->leg[1].tip >= 0) {
     const float *p = branches->at[limbs->leg[0].root], *q = branches->at[limbs->leg[1].root];
     const float *s = branches->at[limbs->leg[0].tip], *t = branches->at[limbs->leg[1].tip];

@@ -15,7 +15,7 @@
   0.53f /* of the way from the shoulders to the ankles that is leg, where the hips are hidden */
 
 typedef struct {
-  Plane *mask, *depth;
+  Plane *mask;
   float scale, left, top; /* picture = work / scale + (left, top), for pixel centres moved by half */
   float height;           /* of the silhouette, in work pixels */
   Branches *branches;
@@ -86,6 +86,57 @@ static void fill_small_holes(Plane *mask, float largest) {
       mask->v[i] = 1;
 }
 
+/* --- holes
+ * ----------------------------------------------------------------------------------------------------- */
+
+typedef enum { CUT_BELOW, CUT_ABOVE, CUT_BY_HEIGHT, CUTS } Cut;
+
+static void cut_line(Plane *mask, int from, int to) {
+  int w = mask->width, x0 = from % w, y0 = from / w, x1 = to % w, y1 = to / w;
+  int steps = 2 * MAX(abs(x1 - x0), abs(y1 - y0)) + 1;
+  for (int s = 0; s <= steps; s++) {
+    int x = x0 + (x1 - x0) * s / steps, y = y0 + (y1 - y0) * s / steps;
+    for (int k = 0; k < 4; k++) /* two wide, so that no diagonal step bridges it */
+      *plane_at(mask, MIN(x + k % 2, w - 1), MIN(y + k / 2, mask->height - 1)) = 0;
+  }
+}
+
+/* Opens every hole to the outside where what surrounds it is thinnest, in its lower or upper part: a hand
+ * leaves the hip or the head that it touches, feet leave each other. Returns the number of holes. */
+static int open_holes(Plane *mask, Cut cut) {
+  int w = mask->width, h = mask->height;
+  gsize n = (gsize)w * (gsize)h;
+  g_autoptr(Plane) empty = plane_new(w, h), outside = plane_new(w, h);
+  for (gsize i = 0; i < n; i++)
+    empty->v[i] = mask->v[i] < 0.5f;
+  g_autofree int *labels = g_new(int, n), *nearest = g_new(int, n);
+  int regions = plane_regions(empty, 0.5f, labels, NULL);
+  for (gsize i = 0; i < n; i++)
+    outside->v[i] = labels[i] == labels[0];
+  g_autoptr(Plane) distance = plane_distance(outside, 0.5f, nearest);
+  for (int region = 1; region <= regions; region++) {
+    if (region == labels[0])
+      continue;
+    int top = h, bottom = 0, best = -1;
+    for (gsize i = 0; i < n; i++)
+      if (labels[i] == region)
+        top = MIN(top, (int)i / w), bottom = MAX(bottom, (int)i / w);
+    gboolean below = cut == CUT_BELOW || (cut == CUT_BY_HEIGHT && top + bottom > 0.7f * (float)h);
+    float least = G_MAXFLOAT, limit = 0.35f * (float)(bottom - top);
+    for (gsize i = 0; i < n; i++) {
+      int y = (int)i / w;
+      if (labels[i] != region || (below ? (float)(bottom - y) > limit : (float)(y - top) > limit))
+        continue;
+      float aside = fabsf((float)((int)i % w - nearest[i] % w)) / MAX(distance->v[i], 1.0f);
+      float price = distance->v[i] * (1 + 0.5f * aside);
+      if (price < least)
+        least = price, best = (int)i;
+    }
+    cut_line(mask, best, nearest[best]);
+  }
+  return regions - 1;
+}
+
 static Plane *edge_depth(const Plane *mask) {
   g_autoptr(Plane) empty = plane_copy(mask);
   for (gsize i = 0; i < (gsize)mask->width * (gsize)mask->height; i++)
@@ -116,14 +167,35 @@ static gboolean work_begin(Work *work, const Image *mask, GError **error) {
       *plane_at(work->mask, x + MARGIN, y + MARGIN) = *plane_at(small, x, y) >= 0.4f;
   join_pieces(work->mask);
   fill_small_holes(work->mask, 0.0012f * work->height * work->height);
-  work->depth = edge_depth(work->mask);
-  work->branches = branches_new(work->mask, work->depth, LEAST_LIMB * work->height);
   return TRUE;
+}
+
+/* Reads the limbs of a mask, the work's own or one with its holes opened, and keeps them if they make a
+ * better body. */
+static void try_mask(Work *work, Plane *mask) {
+  Limbs limbs;
+  g_autoptr(Plane) depth = edge_depth(mask);
+  g_autoptr(Branches) branches = branches_new(mask, depth, LEAST_LIMB * work->height);
+  if (!limbs_find(branches, work->height, &limbs) || (work->branches && limbs.misfit >= work->limbs.misfit))
+    return;
+  branches_free(work->branches);
+  work->branches = g_steal_pointer(&branches), work->limbs = limbs;
+}
+
+static gboolean find_limbs(Work *work) {
+  try_mask(work, work->mask);
+  for (Cut cut = CUT_BELOW; cut < CUTS; cut++) {
+    g_autoptr(Plane) opened = plane_copy(work->mask);
+    if (open_holes(opened, cut) == 0)
+      break;
+    join_pieces(opened);
+    try_mask(work, opened);
+  }
+  return work->branches != NULL;
 }
 
 static void work_clear(Work *work) {
   plane_free(work->mask);
-  plane_free(work->depth);
   branches_free(work->branches);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Work, work_clear)
@@ -351,6 +423,20 @@ static float half_width(const Work *work, const float p[2], const float axis[2])
   return MIN(reach(work, p, axis[1], -axis[0]), reach(work, p, -axis[1], axis[0]));
 }
 
+/* A skirt is much wider at its hem than at the waist above. */
+static gboolean is_flared(const Work *work, const float upper[2], const float hip[2], const float axis[2]) {
+  float waist = G_MAXFLOAT, hem = 0;
+  for (float t = 0.25f; t <= 0.92f; t += 0.025f) {
+    float p[2];
+    mix(p, upper, hip, t);
+    float half = half_width(work, p, axis);
+    if (half < waist)
+      waist = hem = half;
+    hem = MAX(hem, half);
+  }
+  return hem > 1.3f * waist;
+}
+
 static void place_hips(Work *work, const float upper[2]) {
   const Limbs *limbs = &work->limbs;
   const Branches *b = work->branches;
@@ -372,22 +458,11 @@ static void place_hips(Work *work, const float upper[2]) {
   mix(foot, b->at[limbs->leg[0].tip], b->at[limbs->leg[1].tip], 0.5f);
   spread[0] = 0.5f * (left[0] - right[0]), spread[1] = 0.5f * (left[1] - right[1]);
   float torso = apart(upper, hip), legs = 0.93f * apart(hip, foot), share = legs / MAX(torso + legs, 1.0f);
-  /* Legs that begin so low stand under a skirt, provided that the trunk is widest there. */
-  float axis[2] = {(hip[0] - upper[0]) / MAX(torso, 1.0f), (hip[1] - upper[1]) / MAX(torso, 1.0f)}, above[2],
-        waist = G_MAXFLOAT, hem = 0, at_waist = 0;
-  for (float t = 0.25f; t <= 1.0f; t += 0.025f) {
-    mix(above, upper, hip, t);
-    float half = half_width(work, above, axis);
-    if (half < waist)
-      waist = half, at_waist = t, hem = half;
-    hem = MAX(hem, half);
-  }
+  float axis[2] = {(hip[0] - upper[0]) / MAX(torso, 1.0f), (hip[1] - upper[1]) / MAX(torso, 1.0f)};
+  gboolean skirt = share < 0.44f && is_flared(work, upper, hip, axis);
   float visibility = 0.8f;
-  gboolean skirt = share < 0.44f && hem > 1.3f * waist;
-  (void)at_waist;
   if (skirt || share > 0.66f) {
-    float wanted = skirt ? LEG_SHARE : 0.62f, bottom[2];
-    mix(bottom, upper, hip, 1);
+    float wanted = skirt ? LEG_SHARE : 0.62f;
     float total = torso + legs;
     mix(hip, upper, hip, (1 - wanted) * total / MAX(torso, 1.0f));
     if (skirt) {
@@ -539,7 +614,7 @@ gboolean silhouette_joints(const Image *mask, Figure *figure, GError **error) {
   g_auto(Work) work = {0};
   if (!work_begin(&work, mask, error))
     return FALSE;
-  if (!limbs_find(work.branches, work.height, &work.limbs))
+  if (!find_limbs(&work))
     return fault(error, FAULT_NOBODY,
                  "The figure's outline shows no limbs; give the joints in a --joints file.");
   *figure = (Figure){.source = FIGURE_FROM_SILHOUETTE, .height = work.height / work.scale};
