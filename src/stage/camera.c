@@ -4,8 +4,8 @@
  * frame. When that fails for many (the camera moved fast), it is measured on smaller pictures first. When the
  * frame no longer shows enough of the key frame, it becomes the next key frame.
  *
- * A camera counts as still while no corner of the picture was displaced by more than STILL; a single frame in
- * which the measurement is off, after a flash or a hit of the microphone, does not end it. */
+ * A camera counts as still while most corners stay within STILL of where they were in the first frame; a few
+ * frames in which they do not, as during a flash or a knock, do not end it. */
 #include "stage/camera.h"
 #include "stage/motion.h"
 
@@ -27,6 +27,7 @@ enum {
 };
 
 static const double STILL = 0.35;    /* pixels of the reduced picture */
+static const double RESTING = 0.6;   /* share of the corners that rest where the camera does */
 static const double TOLERANCE = 0.7; /* of a right match, likewise */
 static const double MATCHED =
     0.55; /* share of the corners in view that must be found again, else look again */
@@ -293,6 +294,15 @@ static void motion_at_level(const double h[9], int level, double scaled[9]) {
   motion_multiply(down, scaled, scaled);
 }
 
+/* The way back. */
+static void motion_from_level(const double scaled[9], int level, double h[9]) {
+  double scale = 1 << level, shift = (scale - 1) / 2;
+  double up[9] = {scale, 0, shift, 0, scale, shift, 0, 0, 1}, down[9];
+  motion_invert(up, down);
+  motion_multiply(scaled, down, h);
+  motion_multiply(up, h, h);
+}
+
 /* Measures on one level where the key frame's corners are now, given a prediction; both in that level's
  * pixels. visible: how many of them should be in view. */
 static int match_level(const Camera *camera, const Pyramid *now, int level, const double predicted[9],
@@ -318,34 +328,41 @@ static int match_level(const Camera *camera, const Pyramid *now, int level, cons
   return count;
 }
 
-/* The motion key frame -> this frame that follows from a prediction. inliers of it and visible corners are
- * told. */
-static Motion match_frame(const Camera *camera, const Pyramid *now, const double predicted[9], int top,
-                          const Image *people, int *visible) {
+/* How a frame was matched with the key frame. */
+typedef struct {
+  Motion motion; /* key frame -> this frame; freedom 0 when none was found */
+  int visible;   /* corners that should be in view */
+  int matched;   /* corners that were found */
+  int resting;   /* of those, the ones that did not move */
+} Found;
+
+static int count_resting(const Match *matches, int count) {
+  int resting = 0;
+  for (int i = 0; i < count; i++)
+    resting += hypot(matches[i].to[0] - matches[i].from[0], matches[i].to[1] - matches[i].from[1]) <= STILL;
+  return resting;
+}
+
+/* Measures on the levels from top down, each starting from what the one above found. */
+static Found match_frame(const Camera *camera, const Pyramid *now, const double predicted[9], int top,
+                         const Image *people) {
   g_autofree Match *matches = g_new(Match, camera->corners->len + 1);
-  Motion motion = {0};
-  memcpy(motion.h, predicted, sizeof motion.h);
+  Found found = {0};
+  memcpy(found.motion.h, predicted, sizeof found.motion.h);
   for (int level = top; level >= 0; level--) {
     const Image *image = now->level[level];
-    double guess[9], back[9];
-    motion_at_level(motion.h, level, guess);
-    int count = match_level(camera, now, level, guess, people, matches, visible);
-    Motion found = motion_fit(matches, count, guess, TOLERANCE, (int[]){image->width, image->height});
-    if (!found.freedom) {
-      motion.inliers = 0;
-      motion.freedom = 0;
-      continue;
-    }
-    /* back to full size: the inverse of motion_at_level */
-    double scale = 1 << level, shift = (scale - 1) / 2;
-    double up[9] = {scale, 0, shift, 0, scale, shift, 0, 0, 1}, down[9];
-    motion_invert(up, down);
-    motion_multiply(found.h, down, back);
-    motion_multiply(up, back, motion.h);
-    motion.inliers = found.inliers;
-    motion.freedom = found.freedom;
+    double guess[9];
+    motion_at_level(found.motion.h, level, guess);
+    found.matched = match_level(camera, now, level, guess, people, matches, &found.visible);
+    found.resting = count_resting(matches, found.matched);
+    Motion motion =
+        motion_fit(matches, found.matched, guess, TOLERANCE, (int[]){image->width, image->height});
+    found.motion.inliers = motion.inliers;
+    found.motion.freedom = motion.freedom;
+    if (motion.freedom)
+      motion_from_level(motion.h, level, found.motion.h);
   }
-  return motion;
+  return found;
 }
 
 /* The shift of the whole picture by up to a third, found on the smallest level: for jerks that no window
@@ -404,8 +421,9 @@ static void make_key(Camera *camera, Pyramid *now, const Image *people, const do
   memcpy(camera->key_to_now, identity, sizeof identity);
 }
 
-static gboolean good(const Motion *motion, int visible) {
-  return motion->freedom && motion->inliers >= MAX(FEATURES_MIN / 2, (int)(MATCHED * visible));
+static gboolean good(const Found *found) {
+  return found->motion.freedom &&
+         found->motion.inliers >= MAX(FEATURES_MIN / 2, (int)(MATCHED * found->visible));
 }
 
 /* --- the module --- */
@@ -429,9 +447,9 @@ void camera_free(Camera *camera) {
   g_free(camera);
 }
 
-static void remember(Camera *camera, const Image *grey, const double to_first[9]) {
+static void remember(Camera *camera, const double to_first[9], gboolean resting) {
   g_array_append_vals(camera->motions, to_first, 1);
-  camera->stray = displacement(to_first, grey) > STILL ? camera->stray + 1 : 0;
+  camera->stray = resting ? 0 : camera->stray + 1;
   camera->moved |= camera->stray > STRAY_MAX;
 }
 
@@ -439,7 +457,7 @@ void camera_add(Camera *camera, const Image *grey, const Image *people) {
   Pyramid now = pyramid_new(grey);
   if (!camera->motions->len) {
     make_key(camera, &now, people, identity);
-    remember(camera, grey, identity);
+    remember(camera, identity, TRUE);
     camera->trusted++;
     return;
   }
@@ -448,36 +466,36 @@ void camera_add(Camera *camera, const Image *grey, const Image *people) {
   if ((int)camera->corners->len < FEATURES_MIN) { /* nothing to hold on to: it stays where it was */
     memcpy(to_first, g_array_index(camera->motions, Step, camera->motions->len - 1).h, sizeof to_first);
     make_key(camera, &now, people, to_first);
-    remember(camera, grey, to_first);
+    remember(camera, to_first, TRUE);
     return;
   }
-  int visible = 0;
-  Motion motion = match_frame(camera, &now, last, 0, people, &visible);
-  if (!good(&motion, visible)) {
+  Found found = match_frame(camera, &now, last, 0, people);
+  if (!good(&found)) {
     pyramid_complete(&now);
-    motion = match_frame(camera, &now, last, MIN(now.levels, 4) - 1, people, &visible);
+    found = match_frame(camera, &now, last, MIN(now.levels, 4) - 1, people);
   }
-  if (!good(&motion, visible)) {
+  if (!good(&found)) {
     double predicted[9];
     memcpy(predicted, last, sizeof predicted);
     shift_prediction(camera, &now, people, predicted);
-    Motion second = match_frame(camera, &now, predicted, MIN(now.levels, 3) - 1, people, &visible);
-    if (second.inliers > motion.inliers)
-      motion = second;
+    Found second = match_frame(camera, &now, predicted, MIN(now.levels, 3) - 1, people);
+    if (second.motion.inliers > found.motion.inliers)
+      found = second;
   }
-  gboolean sure = good(&motion, visible);
-  camera->trusted += sure;
-  if (motion.freedom && (sure || motion.inliers >= FEATURES_MIN))
-    memcpy(camera->key_to_now, motion.h, sizeof motion.h);
+  camera->trusted += good(&found);
+  if (found.motion.freedom && (good(&found) || found.motion.inliers >= FEATURES_MIN))
+    memcpy(camera->key_to_now, found.motion.h, sizeof found.motion.h);
   if (!motion_invert(camera->key_to_now, inverse)) {
     memcpy(camera->key_to_now, last, sizeof last);
     motion_invert(last, inverse);
   }
   motion_multiply(camera->key_to_first, inverse, to_first);
-  remember(camera, grey, to_first);
+  gboolean first_key = memcmp(camera->key_to_first, identity, sizeof identity) == 0;
+  remember(camera, to_first,
+           first_key ? found.resting >= RESTING * found.matched : displacement(to_first, grey) <= STILL);
   double growth = sqrt(
       fabs(camera->key_to_now[0] * camera->key_to_now[4] - camera->key_to_now[1] * camera->key_to_now[3]));
-  if (visible < IN_VIEW * camera->corners->len || growth > GROWTH_MAX || growth < 1 / GROWTH_MAX)
+  if (found.visible < IN_VIEW * camera->corners->len || growth > GROWTH_MAX || growth < 1 / GROWTH_MAX)
     make_key(camera, &now, people, to_first);
   pyramid_clear(&now);
 }

@@ -1,12 +1,14 @@
-#include "clip.h"
-#include "stage/camera.h"
-#include "stage/motion.h"
-#include "stage/plate.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+#include "clip.h"
+#include "stage/camera.h"
+#include "stage/motion.h"
+#include "stage/plate.h"
 
 enum { W = 960, H = 540, FRAMES = 45 };
 

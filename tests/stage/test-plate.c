@@ -1,10 +1,12 @@
-#include "clip.h"
-#include "stage/plate.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+#include "clip.h"
+#include "stage/plate.h"
 
 enum { W = 320, H = 240, FRAMES = 90 };
 

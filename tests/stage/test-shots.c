@@ -1,10 +1,12 @@
-#include "clip.h"
-#include "stage/shots.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+// cmocka wants the four above first
+#include <cmocka.h>
+
+#include "clip.h"
+#include "stage/shots.h"
 
 enum { W = 192, H = 108 };
 
