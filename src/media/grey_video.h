@@ -35,5 +35,6 @@ void grey_video_in_free(GreyVideoIn *in);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GreyVideoIn, grey_video_in_free)
 int grey_video_in_streams(const GreyVideoIn *in);
 /* The next picture of the file (transfer full), in the order of writing. NULL at the end, or with *error set
- * when the file is damaged. */
+ * when the file is damaged. FFV1 repairs damage within a picture silently, and the end of a file that was cut
+ * off is an end: whoever needs a mask at an index looks whether it came. */
 Image *grey_video_in_next(GreyVideoIn *in, int *stream, gint64 *index, GError **error);

@@ -25,9 +25,14 @@ typedef enum { PICTURE_OTHER, PICTURE_PNG, PICTURE_JPEG, PICTURE_WEBP } PictureT
 /* zlib effort. Plates are photographs: more effort costs seconds and saves a few per cent. */
 #define PNG_EFFORT 4
 
+/* What libvips has to say about a damaged file comes with the error; its log says it again. */
+static void stay_silent(const char *domain, GLogLevelFlags level, const char *message, gpointer user) {
+}
+
 gboolean picture_init(const char *program, GError **error) {
   if (VIPS_INIT(program) != 0)
     return fault(error, FAULT_INTERNAL, "libvips cannot start: %s", vips_error_buffer());
+  g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO, stay_silent, NULL);
   vips_block_untrusted_set(TRUE);
   /* One picture at a time, never the same one twice: threads and a cache of operations have nothing to win.
    */

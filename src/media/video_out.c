@@ -191,8 +191,8 @@ static gboolean fetch_sound(VideoOut *out) {
   return TRUE;
 }
 
-/* Writes packet, which is left empty. Data that the muxer refuses is damage of the input; only a failing file
- * ends the work. */
+/* Writes packet, which is left empty. Sound that the muxer refuses is damage of the input; only a failing
+ * file ends the work. */
 static gboolean put(VideoOut *out, AVPacket *packet, gboolean ours, GError **error) {
   int code = av_write_frame(out->mux, packet);
   av_packet_unref(packet);
