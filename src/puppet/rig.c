@@ -233,8 +233,8 @@ static void drawn_radii(Rig *rig, const Image *cutout) {
     outside->v[i] = outside->v[i] < 0.5f;
   g_autoptr(Plane) distance = plane_distance(outside, 0.5f, NULL);
   for (int b = 0; b < BONES; b++) {
-    const float *from = rig->figure.joint[bone_joints[b][0]], *to = rig->figure.joint[bone_joints[b][1]];
-    float sorted[9];
+    float from[2], to[2], sorted[9];
+    weights_bone_segment(&rig->figure, (Bone)b, from, to);
     for (int i = 0; i < 9; i++) {
       float p[2];
       point_mix(from, to, (float)i / 8, p);

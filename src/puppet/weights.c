@@ -217,29 +217,33 @@ static void find_neighbours(const Grid *grid, int (*neighbour)[8]) {
     }
 }
 
-#define OUTSIDE_COST 6 /* a step beside the ink is this much longer: limbs that nearly touch stay apart */
+#define THICKEST 0.09f  /* of H: however fat the body, it has no claim on the hands */
+#define THINNEST 0.032f /* of H: a line drawn for a limb holds on to its hand as if it were this thick */
+#define OUTSIDE_COST 6  /* a step beside the ink is this much longer: limbs that nearly touch stay apart */
 
-/* Distance through the mesh from the bone's segment. Vertices within half a step of it are sources. */
+/* Distance through the mesh from a bone. A drawn limb may be curved where its bone is straight: every point
+ * of the bone counts as lying on the mesh where the mesh is nearest to it. */
 static void spread(const Layer *layer, const Grid *grid, int (*neighbour)[8], const float a[2],
                    const float b[2], float *distance) {
   g_autoptr(GArray) heap = g_array_new(FALSE, FALSE, sizeof(Front));
-  int nearest = 0;
-  float least = G_MAXFLOAT;
-  for (int v = 0; v < layer->vertices; v++) {
-    float d = segment_distance(a, b, layer->rest[v]);
+  int points = CLAMP((int)(point_distance(a, b) / grid->step) + 1, 1, 200);
+  for (int v = 0; v < layer->vertices; v++)
     distance[v] = G_MAXFLOAT;
-    if (d < least) {
-      least = d;
-      nearest = v;
+  for (int i = 0; i <= points; i++) {
+    float p[2], least = G_MAXFLOAT;
+    int nearest = 0;
+    point_mix(a, b, (float)i / (float)points, p);
+    for (int v = 0; v < layer->vertices; v++) {
+      float d = point_distance(p, layer->rest[v]) + (grid->alpha[v] < 0.5f ? grid->step : 0);
+      if (d < least) {
+        least = d;
+        nearest = v;
+      }
     }
-    if (d < 0.75f * grid->step) {
-      distance[v] = d;
-      heap_push(heap, (Front){d, v});
+    if (distance[nearest] > 0) {
+      distance[nearest] = 0;
+      heap_push(heap, (Front){0, nearest});
     }
-  }
-  if (!heap->len) {
-    distance[nearest] = least;
-    heap_push(heap, (Front){least, nearest});
   }
   while (heap->len) {
     Front front = heap_pop(heap);
@@ -258,6 +262,17 @@ static void spread(const Layer *layer, const Grid *grid, int (*neighbour)[8], co
       }
     }
   }
+}
+
+void weights_bone_segment(const Figure *figure, Bone bone, float from[2], float to[2]) {
+  const float *start = figure->joint[bone_joints[bone][0]], *end = figure->joint[bone_joints[bone][1]];
+  if (bone == BONE_HEAD) {
+    point_mix(start, end, 0.4f, from);
+    point_mix(end, figure->joint[JOINT_CROWN], 0.8f, to);
+    return;
+  }
+  point_mix(start, end, 0, from);
+  point_mix(start, end, bone == BONE_LEFT_HAND || bone == BONE_RIGHT_HAND ? 1.7f : 1, to);
 }
 
 static LayerKind kind_of_bone(Bone bone) {
@@ -306,17 +321,53 @@ static void smooth_weights(const Layer *layer, int (*neighbour)[8], Influence *i
   }
 }
 
+static LayerKind part_of(const Influence *influence) {
+  float sum[LAYERS] = {0};
+  int best = LAYER_BODY;
+  for (int b = 0; b < BONES; b++)
+    sum[kind_of_bone((Bone)b)] += influence->w[b];
+  for (int kind = 0; kind < LAYERS; kind++)
+    if (sum[kind] > sum[best])
+      best = kind;
+  return (LayerKind)best;
+}
+
+/* Two limbs, or a limb and the head: the figure holds them together elsewhere. */
+static gboolean are_apart(LayerKind a, LayerKind b) {
+  return a != b && a != LAYER_BODY && b != LAYER_BODY;
+}
+
+/* Where limbs pass close by each other the grid bridges the gap. Beside the ink such bridges are cut. */
+static void cut_bridges(Layer *layer, const Grid *grid, const Influence *influence, int (*neighbour)[8]) {
+  g_autofree guint8 *part = g_new0(guint8, layer->vertices + 1);
+  for (int v = 0; v < layer->vertices; v++)
+    part[v] = (guint8)part_of(&influence[v]);
+  for (int v = 0; v < layer->vertices; v++)
+    for (int k = 0; k < 8; k++) {
+      int other = neighbour[v][k];
+      if (other >= 0 && are_apart(part[v], part[other]) && MIN(grid->alpha[v], grid->alpha[other]) < 0.5f)
+        neighbour[v][k] = -1;
+    }
+  int kept = 0;
+  for (int t = 0; t < layer->triangles; t++) {
+    const guint32 *c = layer->triangle[t];
+    gboolean bridge = are_apart(part[c[0]], part[c[1]]) || are_apart(part[c[1]], part[c[2]]) ||
+                      are_apart(part[c[2]], part[c[0]]);
+    if (bridge && grid->alpha[c[0]] + grid->alpha[c[1]] + grid->alpha[c[2]] < 1.5f)
+      continue;
+    memcpy(layer->triangle[kept], c, sizeof layer->triangle[kept]);
+    layer->part[kept++] = layer->part[t];
+  }
+  layer->triangles = kept;
+}
+
 static void name_parts(Layer *layer, const Influence *influence) {
   for (int t = 0; t < layer->triangles; t++) {
-    float sum[LAYERS] = {0};
-    int best = LAYER_BODY;
+    Influence sum = {0};
     for (int k = 0; k < 3; k++)
       for (int b = 0; b < BONES; b++)
-        sum[kind_of_bone((Bone)b)] += influence[layer->triangle[t][k]].w[b];
-    for (int kind = 0; kind < LAYERS; kind++)
-      if (sum[kind] > sum[best])
-        best = kind;
-    layer->part[t] = (guint8)best;
+        sum.w[b] += influence[layer->triangle[t][k]].w[b];
+    layer->part[t] = (guint8)part_of(&sum);
   }
 }
 
@@ -326,12 +377,14 @@ void weights_of_whole(Layer *layer, const Grid *grid, const Rig *rig) {
   g_autofree Influence *influence = g_new0(Influence, layer->vertices + 1);
   find_neighbours(grid, neighbour);
   for (int b = 0; b < BONES; b++) {
-    const float *start = rig->figure.joint[bone_joints[b][0]], *end = rig->figure.joint[bone_joints[b][1]];
+    float start[2], end[2];
     if (rig->radius[b] <= 0)
       continue;
+    weights_bone_segment(&rig->figure, (Bone)b, start, end);
     spread(layer, grid, neighbour, start, end, distance);
     for (int v = 0; v < layer->vertices; v++) {
-      float d = MIN(1e4f, distance[v] / rig->radius[b]);
+      float d = MIN(1e4f, distance[v] / CLAMP(rig->radius[b], THINNEST * rig->figure.height,
+                                              THICKEST * rig->figure.height));
       influence[v].w[b] = 1 / (0.001f + d * d * d * d);
     }
   }
@@ -342,6 +395,7 @@ void weights_of_whole(Layer *layer, const Grid *grid, const Rig *rig) {
     for (int b = 0; b < BONES; b++)
       influence[v].w[b] = sum > 0 ? influence[v].w[b] / sum : b == BONE_PELVIS;
   }
+  cut_bridges(layer, grid, influence, neighbour);
   float reach = 0.028f * rig->figure.height / grid->step;
   smooth_weights(layer, neighbour, influence, CLAMP((int)(2 * reach * reach), 1, 60));
   name_parts(layer, influence);
