@@ -68,7 +68,7 @@ static void there_and_back_has_no_bias(void **state) {
   for (int y = 0; y < SIDE; y++)
     for (int x = 0; x < SIDE; x++)
       for (int c = 0; c < 3; c++)
-        image_at(rgb, x, y)[c] = (guint8)(128 + 90 * sin(0.05 * x + c) * cos(0.06 * y + c));
+        image_at(rgb, x, y)[c] = (guint8)(128 + 90 * sin(0.02 * x + c) * cos(0.025 * y + c));
   AVFrame *frame = new_frame();
   colour_from_rgb(converter, rgb, frame);
   colour_to_rgb(converter, frame, back);
