@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#define SURE 0.5f        /* the detector's official threshold */
-#define FAINT 0.1f       /* a threshold that finds portraits too */
 #define BELIEF 0.5f      /* from which on a pose is taken */
 #define LAST_RESORT 0.2f /* ... where there is nothing to contradict it */
 #define ADVICE "Set the joints in a --joints file and the figure in a --mask."
@@ -74,11 +72,11 @@ static gboolean seen_before(GArray *poses, guint index) {
   return FALSE;
 }
 
-static gboolean read_picture(PoseEstimator *network, const Image *rgb, float threshold,
-                             const Image *silhouette, Reading *best, int *people, GError **error) {
+static gboolean read_picture(PoseEstimator *network, const Image *rgb, const Image *silhouette, Reading *best,
+                             int *people, GError **error) {
   g_autoptr(GArray) poses = NULL;
   g_autoptr(GPtrArray) masks = NULL;
-  if (!pose_search(network, rgb, threshold, &poses, &masks, error))
+  if (!pose_find(network, rgb, &poses, &masks, error))
     return FALSE;
   float best_worth = -1;
   for (guint i = 0; i < poses->len; i++) {
@@ -197,9 +195,7 @@ gboolean figure_find(const Image *picture, PoseEstimator *network, const Image *
   g_auto(Reading) reading = {0};
   int people = 0;
   if (network) {
-    if (!read_picture(network, rgb, SURE, silhouette, &reading, &people, error))
-      return FALSE;
-    if (!reading.mask && !read_picture(network, rgb, FAINT, silhouette, &reading, &people, error))
+    if (!read_picture(network, rgb, silhouette, &reading, &people, error))
       return FALSE;
   }
   Figure seen = {0}, outlined = {0};

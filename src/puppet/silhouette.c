@@ -11,8 +11,6 @@
 #define WORK_SIDE 320
 #define MARGIN 3
 #define LEAST_LIMB 0.03f /* of the height: what sticks out less is no extremity */
-#define LEG_SHARE                                                                                            \
-  0.53f /* of the way from the shoulders to the ankles that is leg, where the hips are hidden */
 
 typedef struct {
   Plane *mask;
@@ -437,13 +435,22 @@ static gboolean is_flared(const Work *work, const float upper[2], const float hi
   return hem > 1.3f * waist;
 }
 
+/* Share of the way from the shoulders to the ankles that is leg, where the hips are hidden. An adult's head is small and
+ * its legs are long; children and drawings have it the other way round. */
+static float leg_share(const Work *work) {
+  if (!work->limbs.round)
+    return 0.53f;
+  float head = work->branches->radius[work->limbs.head] / work->height;
+  return 0.62f - 0.10f * smooth_step(0.055f, 0.10f, head);
+}
+
 static void place_hips(Work *work, const float upper[2]) {
   const Limbs *limbs = &work->limbs;
   const Branches *b = work->branches;
   float hip[2], spread[2] = {0, 0};
   if (limbs->leg[1].tip < 0) {
     float foot[2] = {b->at[limbs->leg[0].tip][0], b->at[limbs->leg[0].tip][1]};
-    mix(hip, upper, foot, 1 - LEG_SHARE);
+    mix(hip, upper, foot, 1 - leg_share(work));
     put(work, JOINT_HIP, hip, 0.3f);
     float half = MIN(reach(work, hip, 1, 0), reach(work, hip, -1, 0));
     for (int side = 0; side < 2; side++) {
@@ -459,10 +466,10 @@ static void place_hips(Work *work, const float upper[2]) {
   spread[0] = 0.5f * (left[0] - right[0]), spread[1] = 0.5f * (left[1] - right[1]);
   float torso = apart(upper, hip), legs = 0.93f * apart(hip, foot), share = legs / MAX(torso + legs, 1.0f);
   float axis[2] = {(hip[0] - upper[0]) / MAX(torso, 1.0f), (hip[1] - upper[1]) / MAX(torso, 1.0f)};
-  gboolean skirt = share < 0.44f && is_flared(work, upper, hip, axis);
+  gboolean skirt = share < 0.52f && is_flared(work, upper, hip, axis);
   float visibility = 0.8f;
   if (skirt || share > 0.66f) {
-    float wanted = skirt ? LEG_SHARE : 0.62f;
+    float wanted = skirt ? leg_share(work) : 0.62f;
     float total = torso + legs;
     mix(hip, upper, hip, (1 - wanted) * total / MAX(torso, 1.0f));
     if (skirt) {
@@ -499,6 +506,21 @@ static gboolean arm_level(const Work *work, float p[2]) {
   return TRUE;
 }
 
+/* The path of an arm that hangs leaves the trunk at the armpit; its joint lies above, about an arm's thickness below the
+ * top of the shoulder. */
+static void lift_shoulder(const Work *work, const Limb *arm, const float axis[2], float p[2]) {
+  const Branches *b = work->branches;
+  float r = b->radius[arm->root], out[2];
+  int count;
+  g_autofree int *path = branches_path(b, arm->root, arm->tip, &count);
+  const float *ahead = b->at[path[MIN(count - 1, MAX(1, (int)(3 * r)))]];
+  out[0] = ahead[0] - b->at[arm->root][0], out[1] = ahead[1] - b->at[arm->root][1];
+  float hanging = (out[0] * axis[0] + out[1] * axis[1]) / MAX(hypotf(out[0], out[1]), 1.0f);
+  float most = 2.5f * r * smooth_step(0.2f, 0.9f, hanging), up = reach(work, p, -axis[0], -axis[1]) - 1.2f * r;
+  float lift = CLAMP(up, 0.0f, most);
+  p[0] -= lift * axis[0], p[1] -= lift * axis[1];
+}
+
 static void place_shoulders(Work *work, const float level[2], const float axis[2]) {
   const Limbs *limbs = &work->limbs;
   float half[2] = {0, 0};
@@ -510,6 +532,7 @@ static void place_shoulders(Work *work, const float level[2], const float axis[2
     float beside = (root[0] - level[0]) * axis[1] - (root[1] - level[1]) * axis[0];
     /* The joint lies half a thickness inside the trunk. */
     mix(p, root, level, CLAMP(0.8f * r / MAX(fabsf(beside), 1.0f), 0.0f, 0.3f));
+    lift_shoulder(work, &limbs->arm[side], axis, p);
     put(work, shoulders[side], p, 0.9f);
     half[side] = fabsf((p[0] - level[0]) * axis[1] - (p[1] - level[1]) * axis[0]);
   }
