@@ -66,7 +66,7 @@ static float neck_to_nose(const Figure *figure) {
 /* Height of the whole body, also of a figure that lies or of which only the upper half is in the picture. */
 static float figure_height(const Box *box, const Figure *figure) {
   float height = MAX((float)box->height, 0.8f * (float)box->width);
-  return figure ? CLAMP(9.0f * neck_to_nose(figure), height, 4.0f * height) : height;
+  return figure ? CLAMP(9.0f * neck_to_nose(figure), height, 1.6f * height) : height;
 }
 
 static TrimapHead find_head(const Box *figure_box, const Image *mask, const Figure *figure) {

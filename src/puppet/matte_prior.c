@@ -16,7 +16,6 @@
   0.66f /* colour levels per `unit` that a sample lies further than the nearest of its side */
 #define MIXTURE_COST 12.0f   /* colour levels times alpha (1 - alpha): most pixels are not mixtures */
 #define SHADE_COST 1.0f      /* colour levels, for taking a pixel for ground in shadow */
-#define EXPECTED_COST 2.0f   /* colour levels, for taking for ground what the mask took for figure */
 #define DEEPEST_SHADE 0.4f   /* of the lit ground's value */
 #define RESIDUAL_SCALE 6.0f  /* colour levels at which a mixture stops explaining a pixel */
 #define CONTRAST_SCALE 40.0f /* colour levels between figure and ground that make a pair fully telling */
@@ -223,15 +222,14 @@ typedef struct {
   gboolean shaded;
 } Surroundings;
 
-static void explain_pixel(const Surroundings *around, const guint8 *pixel, float expected, float *alpha,
-                          float *trust) {
+static void explain_pixel(const Surroundings *around, const guint8 *pixel, float *alpha, float *trust) {
   const float colour[3] = {pixel[0], pixel[1], pixel[2]};
   float residual, cost;
   int k = pairs_best(&around->pairs, colour, alpha, &residual, &cost);
   float contrast = MIN(1.0f, 1.0f / sqrtf(around->pairs.inverse[k]) / CONTRAST_SCALE);
   if (around->shaded) {
     float shade = shade_residual(&around->ground, colour);
-    if (shade + SHADE_COST + EXPECTED_COST * expected < cost) {
+    if (shade + SHADE_COST < cost) {
       *alpha = 0;
       residual = shade;
     }
@@ -273,7 +271,7 @@ static void explain_block(MattePrior *prior, const Image *rgb, const Plane *trim
     if (around->pairs.count == 0) /* the whole picture is figure, or none of it */
       prior->alpha->v[i] = around->figure.count > 0 ? 1 : 0;
     else
-      explain_pixel(around, rgb->pixels + i * 3, trimap->v[i], &prior->alpha->v[i], &prior->trust->v[i]);
+      explain_pixel(around, rgb->pixels + i * 3, &prior->alpha->v[i], &prior->trust->v[i]);
   }
 }
 
