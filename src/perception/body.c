@@ -49,9 +49,9 @@ void pose_estimator_free(PoseEstimator *estimator) {
   g_free(estimator);
 }
 
-gboolean body_detect(PoseEstimator *estimator, const Image *rgb, float threshold, GArray **detections,
-                     GError **error) {
-  return detector_find(estimator->detector, rgb, NULL, threshold, detections, error);
+gboolean body_detect(PoseEstimator *estimator, const Image *rgb, const Region *where, float threshold,
+                     float faint, GArray **detections, GError **error) {
+  return detector_find(estimator->detector, rgb, where, threshold, faint, detections, error);
 }
 
 Region body_region_from_detection(const Detection *d) {
@@ -171,14 +171,6 @@ Image *body_mask(const BodyReading *reading, int width, int height, int mask_wid
     }
   }
   return out;
-}
-
-float box_iou(const float a[4], const float b[4]) {
-  float w = MIN(a[0] + a[2], b[0] + b[2]) - MAX(a[0], b[0]);
-  float h = MIN(a[1] + a[3], b[1] + b[3]) - MAX(a[1], b[1]);
-  if (!(w > 0) || !(h > 0))
-    return 0;
-  return w * h / (a[2] * a[3] + b[2] * b[3] - w * h);
 }
 
 gboolean body_is_same(const Pose *a, const Pose *b) {

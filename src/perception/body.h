@@ -16,9 +16,9 @@ typedef struct {
   guint8 mask[BODY_MASK_SIDE * BODY_MASK_SIDE]; /* 255 = person, over pose.region */
 } BodyReading;
 
-/* Detection of DETECTOR_PERSON, best first (transfer full). */
-gboolean body_detect(PoseEstimator *estimator, const Image *rgb, float threshold, GArray **detections,
-                     GError **error);
+/* detector_find with the estimator's detector of people. */
+gboolean body_detect(PoseEstimator *estimator, const Image *rgb, const Region *where, float threshold,
+                     float faint, GArray **detections, GError **error);
 
 Region body_region_from_detection(const Detection *detection);
 Region body_region_from_anchors(const float anchor[2][2]);
@@ -29,9 +29,6 @@ gboolean body_read(PoseEstimator *estimator, const Image *rgb, const Region *reg
 
 /* The mask over the whole picture [height, width], sampled at mask_width x mask_height (transfer full). */
 Image *body_mask(const BodyReading *reading, int width, int height, int mask_width, int mask_height);
-
-/* How much of the smaller box (x, y, width, height) lies in the other, and intersection over union. */
-float box_iou(const float a[4], const float b[4]);
 
 /* Both poses are of one body: mean distance of their joints as a part of the body's size is small. */
 gboolean body_is_same(const Pose *a, const Pose *b);

@@ -69,15 +69,15 @@ void detector_free(Detector *detector) {
   g_free(detector);
 }
 
-/* Answers at or above the threshold, in coordinates 0..1 of the crop. */
-static GArray *decode(const Detector *detector, float threshold) {
+/* Answers that score from low to below high, in coordinates 0..1 of the crop. */
+static GArray *decode(const Detector *detector, float low, float high) {
   const Layout *layout = detector->layout;
   const float *logits = graph_output(detector->graph, 1), *raw = graph_output(detector->graph, 0);
   float size = (float)layout->size;
   GArray *found = g_array_new(FALSE, FALSE, sizeof(Detection));
   for (int i = 0; i < layout->total; i++, raw += 4 + 2 * layout->keypoints) {
     float score = 1 / (1 + expf(-CLAMP(logits[i], -LOGIT_LIMIT, LOGIT_LIMIT)));
-    if (!(score >= threshold) || !(raw[2] >= 0) || !(raw[3] >= 0))
+    if (!(score >= low && score < high) || !(raw[2] >= 0) || !(raw[3] >= 0))
       continue;
     const float *anchor = detector->anchor[i];
     float cx = raw[0] / size + anchor[0], cy = raw[1] / size + anchor[1], w = raw[2] / size,
@@ -142,7 +142,7 @@ static GArray *merge(GArray *found) {
 }
 
 gboolean detector_find(Detector *detector, const Image *rgb, const Region *region, float threshold,
-                       GArray **detections, GError **error) {
+                       float faint, GArray **detections, GError **error) {
   Region whole = region_of_picture(rgb->width, rgb->height);
   const Region *seen = region ? region : &whole;
   if (!region_is_sane(seen)) {
@@ -152,8 +152,10 @@ gboolean detector_find(Detector *detector, const Image *rgb, const Region *regio
   region_crop(rgb, seen, detector->layout->size, -1, 1, BORDER_BLACK, graph_input(detector->graph, 0));
   if (!graph_run(detector->graph, error))
     return FALSE;
-  g_autoptr(GArray) found = decode(detector, threshold);
-  GArray *merged = merge(found);
+  g_autoptr(GArray) clear = decode(detector, threshold, INFINITY), rest = decode(detector, faint, threshold);
+  GArray *merged = merge(clear);
+  g_autoptr(GArray) merged_rest = merge(rest);
+  g_array_append_vals(merged, merged_rest->data, merged_rest->len);
   for (guint i = 0; i < merged->len; i++) {
     Detection *d = &g_array_index(merged, Detection, i);
     region_to_picture(seen, d->box[0], d->box[1], &d->box[0], &d->box[1]);

@@ -26,6 +26,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Detector, detector_free)
 #define DETECTOR_THRESHOLD 0.5f
 
 /* Everything in the region (NULL: the whole picture) that scores at least `threshold`, best first,
- * overlapping boxes merged into one (transfer full): element type Detection. */
+ * overlapping boxes merged into one; after those, where `faint` is lower, what scores at least that, merged
+ * among itself. element type Detection (transfer full). */
 gboolean detector_find(Detector *detector, const Image *rgb, const Region *region, float threshold,
-                       GArray **detections, GError **error);
+                       float faint, GArray **detections, GError **error);

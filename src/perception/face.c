@@ -104,7 +104,8 @@ gboolean face_read(FaceReader *reader, const Image *rgb, const Pose *pose, const
   g_autoptr(GArray) detections = NULL;
   Face result = {0};
   Region around = region_from_pose(pose);
-  if (!detector_find(reader->detector, rgb, &around, DETECTOR_THRESHOLD, &detections, error))
+  if (!detector_find(reader->detector, rgb, &around, DETECTOR_THRESHOLD, DETECTOR_THRESHOLD, &detections,
+                     error))
     return FALSE;
   if (detections->len) {
     const Detection *d = &g_array_index(detections, Detection, 0);

@@ -41,11 +41,7 @@ PoseEstimator *pose_estimator_new(PoseNetwork network, const char *models, GErro
 void pose_estimator_free(PoseEstimator *estimator);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PoseEstimator, pose_estimator_free)
 
-/* Everybody in a picture, best first. poses: element type Pose (transfer full). An empty array where nobody is found is not
+/* Everybody in a picture, best first: the people that MediaPipe would find, the largest in front, then those that take a
+ * closer look (perception/people.h). poses: element type Pose (transfer full). An empty array where nobody is found is not
  * an error. masks, where not NULL, receives as many Image (1 channel, 255 = person, size of the picture). */
 gboolean pose_find(PoseEstimator *estimator, const Image *rgb, GArray **poses, GPtrArray **masks, GError **error);
-
-/* The same from another threshold of the detector, 0..1 (pose_find: 0.5). Portraits are found at 0.1, where much that is
- * no person is found as well: what comes back must be checked against the picture. */
-gboolean pose_search(PoseEstimator *estimator, const Image *rgb, float threshold, GArray **poses, GPtrArray **masks,
-                     GError **error);

@@ -7,9 +7,8 @@
  * Somebody who is lost and found again is a new piece here; tracklet.c joins the pieces when all are known.
  */
 #include "perception/track.h"
-#include "perception/assign.h"
-#include "perception/body.h"
 #include "perception/filter.h"
+#include "perception/people.h"
 #include "perception/tracklet.h"
 #include <math.h>
 
@@ -17,7 +16,6 @@
 /* With nobody in sight the detector need not run on every frame. */
 #define DETECT_EMPTY_EVERY 3
 #define MASK_LONGER_SIDE 512
-#define SAME_REGION 0.5f /* cost up to which a detection belongs to somebody who is there */
 
 typedef struct {
   gboolean alive;
@@ -36,7 +34,7 @@ struct Tracker {
   GPtrArray *tracklets;
   Person person[TRACK_MAX_PEOPLE];
   BodyReading *reading[TRACK_MAX_PEOPLE]; /* of this frame */
-  int since_detection;
+  int since_detection, next_part;
 };
 
 Tracker *tracker_new(PoseNetwork network, const char *models, int width, int height, GError **error) {
@@ -119,16 +117,6 @@ static int part_doubles(Tracker *tracker) {
   return lost;
 }
 
-/* How badly a detection's region fits a person's pose: distance of the middles and difference of the sizes.
- */
-static float misfit(const Region *region, const Pose *pose) {
-  const Region *own = &pose->region;
-  float side = 0.5f * (region->width + own->width);
-  float away = hypotf(region->cx - own->cx, region->cy - own->cy) / side;
-  float size = fabsf(logf(region->width / own->width));
-  return 2 * away + 0.5f * size;
-}
-
 static int free_slot(const Tracker *tracker) {
   for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
     if (!tracker->person[i].alive)
@@ -136,53 +124,25 @@ static int free_slot(const Tracker *tracker) {
   return -1;
 }
 
-/* Looks at a detection that belongs to nobody; whoever is there and is not known yet gets the lowest free
- * slot. */
-static gboolean welcome(Tracker *tracker, const Image *rgb, const Region *region, int frame, int shot,
-                        GError **error) {
-  int slot = free_slot(tracker);
-  if (slot < 0)
-    return TRUE;
-  BodyReading *reading = tracker->reading[slot];
-  if (!body_read(tracker->estimator, rgb, region, reading, error))
-    return FALSE;
-  if (!(reading->pose.score > BODY_PRESENT))
-    return TRUE;
+/* Whoever is there and is not known yet gets the lowest free slot. `parts` of the picture are looked at
+ * closely. */
+static gboolean welcome(Tracker *tracker, const Image *rgb, int parts, int frame, int shot, GError **error) {
+  const Pose *known[TRACK_MAX_PEOPLE];
+  int n = 0, slot;
   for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
-    if (tracker->person[i].alive && body_is_same(&tracker->reading[i]->pose, &reading->pose))
-      return TRUE;
-  tracker->person[slot] = (Person){.alive = TRUE, .tracklet = tracklet_new(frame, shot)};
-  g_ptr_array_add(tracker->tracklets, tracker->person[slot].tracklet);
-  return TRUE;
-}
-
-static gboolean detect(Tracker *tracker, const Image *rgb, int frame, int shot, GError **error) {
-  g_autoptr(GArray) detections = NULL;
-  if (!body_detect(tracker->estimator, rgb, DETECTOR_THRESHOLD, &detections, error))
-    return FALSE;
+    if (tracker->person[i].alive)
+      known[n++] = &tracker->reading[i]->pose;
   tracker->since_detection = 0;
-  int n = (int)detections->len, people = 0, column[TRACK_MAX_PEOPLE];
-  gsize room = MAX(detections->len, 1);
-  g_autofree Region *region = g_new(Region, room);
-  g_autofree float *cost = g_new(float, TRACK_MAX_PEOPLE * room);
-  g_autofree gboolean *taken = g_new0(gboolean, room);
-  for (int k = 0; k < n; k++)
-    region[k] = body_region_from_detection(&g_array_index(detections, Detection, k));
-  for (int i = 0; i < TRACK_MAX_PEOPLE; i++) {
-    if (!tracker->person[i].alive)
-      continue;
-    for (int k = 0; k < n; k++)
-      cost[people * n + k] =
-          region_is_sane(&region[k]) ? misfit(&region[k], &tracker->reading[i]->pose) : SAME_REGION;
-    people++;
+  g_autoptr(GPtrArray) found =
+      people_find(tracker->estimator, rgb, known, n, tracker->next_part, parts, error);
+  if (!found)
+    return FALSE;
+  tracker->next_part += parts;
+  for (guint i = 0; i < found->len && (slot = free_slot(tracker)) >= 0; i++) {
+    *tracker->reading[slot] = ((const Found *)found->pdata[i])->reading;
+    tracker->person[slot] = (Person){.alive = TRUE, .tracklet = tracklet_new(frame, shot)};
+    g_ptr_array_add(tracker->tracklets, tracker->person[slot].tracklet);
   }
-  assign(cost, people, n, SAME_REGION, column);
-  for (int i = 0; i < people; i++)
-    if (column[i] >= 0)
-      taken[column[i]] = TRUE;
-  for (int k = 0; k < n; k++)
-    if (!taken[k] && region_is_sane(&region[k]) && !welcome(tracker, rgb, &region[k], frame, shot, error))
-      return FALSE;
   return TRUE;
 }
 
@@ -233,9 +193,10 @@ gboolean tracker_add(Tracker *tracker, const Image *rgb, double time_s, gboolean
   gboolean empty = TRUE;
   for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
     empty = empty && !tracker->person[i].alive;
-  if (cut || lost || tracker->since_detection >= (empty ? DETECT_EMPTY_EVERY : DETECT_EVERY))
-    if (!detect(tracker, rgb, frame, shot, error))
-      return FALSE;
+  gboolean due = tracker->since_detection >= (empty ? DETECT_EMPTY_EVERY : DETECT_EVERY);
+  int parts = cut ? people_parts(rgb->width, rgb->height) : lost ? 0 : 1;
+  if ((cut || lost || due) && !welcome(tracker, rgb, parts, frame, shot, error))
+    return FALSE;
   g_array_append_val(tracker->time_s, time_s);
   *sightings = report(tracker);
   g_array_set_clear_func(*sightings, sighting_clear);

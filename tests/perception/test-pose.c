@@ -57,7 +57,7 @@ static void check_picture(PoseEstimator *estimator, const Image *rgb, json_t *ex
   g_autoptr(GArray) detections = NULL;
   g_autoptr(GError) error = NULL;
   gboolean wanted = json_is_true(json_object_get(expected, "pose_found"));
-  assert_true(body_detect(estimator, rgb, threshold, &detections, &error));
+  assert_true(body_detect(estimator, rgb, NULL, threshold, threshold, &detections, &error));
   g_autofree BodyReading *reading = g_new0(BodyReading, 1);
   gboolean found = FALSE;
   if (detections->len) {

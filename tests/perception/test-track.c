@@ -115,7 +115,8 @@ static void filters_agree(void **state) {
     g_autoptr(Image) rgb = golden_image(json_string_value(json_object_get(frame, "image")), 3);
     if (index == 0) {
       g_autoptr(GArray) detections = NULL;
-      assert_true(body_detect(estimator, rgb, DETECTOR_THRESHOLD, &detections, &error));
+      assert_true(
+          body_detect(estimator, rgb, NULL, DETECTOR_THRESHOLD, DETECTOR_THRESHOLD, &detections, &error));
       assert_true(detections->len > 0);
       region = body_region_from_detection(&g_array_index(detections, Detection, 0));
     }
