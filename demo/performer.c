@@ -22,10 +22,13 @@ typedef struct {
 } Options;
 
 static void set_the_stage(const Options *options, double time, Flesh *flesh) {
+  Camera camera = stage_camera(options->width, options->height, 0, 0, 1);
+  float half_width = 0.5f * (float)options->width / camera.focal * -camera.eye.z;
+  float spread = CLAMP(half_width - 0.45f, 0.3f, 0.9f);
   flesh->people = options->two ? 2 : 1;
   for (int i = 0; i < flesh->people; i++) {
     Moment moment;
-    dance_moment(time, options->two ? i + 1 : 0, (guint)options->seed, &moment);
+    dance_moment(time, options->two ? i + 1 : 0, spread, (guint)options->seed, &moment);
     body_pose(&moment, &flesh->body[i]);
     flesh->short_hair[i] = i == 1;
   }

@@ -50,11 +50,11 @@ typedef struct {
 
 static const Key solo[DANCE_BEATS] = {
     {ARM_DOWN, ARM_DOWN, 0.00f, 0, 0, 0, 0, 2, 0, 0, 0},
-    {ARM_ASIDE, ARM_HIP, 0.13f, 8, -4, 8, 5, 1, 12, -2, 4},
-    {ARM_HIGH, ARM_HIP, 0.18f, 14, -6, 10, 8, -2, 16, -8, 6},
-    {ARM_WAVE_OUT, ARM_HIP, 0.05f, -2, 4, -4, -4, 1, -6, 0, -6},
-    {ARM_HIP, ARM_HIGH, -0.18f, -14, 6, -10, -8, -2, -16, -8, -6},
-    {ARM_CROSS, ARM_CROSS, -0.06f, 0, -3, 0, 4, 5, 4, 10, 4},
+    {ARM_ASIDE, ARM_HIP, 0.06f, 8, -4, 8, 5, 1, 12, -2, 4},
+    {ARM_HIGH, ARM_HIP, 0.10f, 14, -6, 10, 8, -2, 16, -8, 6},
+    {ARM_WAVE_OUT, ARM_HIP, 0.02f, -2, 4, -4, -4, 1, -6, 0, -6},
+    {ARM_HIP, ARM_HIGH, -0.10f, -14, 6, -10, -8, -2, -16, -8, -6},
+    {ARM_CROSS, ARM_CROSS, -0.03f, 0, -3, 0, 4, 5, 4, 10, 4},
     {ARM_CROWN, ARM_WAVE_IN, 0.06f, 6, 5, 6, -4, -2, 4, -6, -6},
     {ARM_WAVE_OUT, ARM_ASIDE, -0.04f, -6, -5, -6, 4, 2, -8, 2, 4},
 };
@@ -78,9 +78,9 @@ typedef struct {
 #define STEP_BEATS 0.62f
 /* Each list goes round; its first step's place is where the last one leads. */
 static const Step left_steps[] = {
-    {1.0f, 0.33f, 0.0f, 0}, {4.0f, -0.07f, 0.02f, 0.45f}, {5.0f, 0.20f, 0, 0}, {8.0f, 0.135f, 0, 0}};
+    {1.0f, 0.27f, 0.0f, 0}, {4.0f, -0.02f, 0.02f, 0.45f}, {5.0f, 0.18f, 0, 0}, {8.0f, 0.125f, 0, 0}};
 static const Step right_steps[] = {
-    {2.0f, 0.08f, 0.02f, 0.45f}, {3.0f, -0.33f, 0.0f, 0}, {7.0f, -0.20f, 0, 0}, {8.0f, -0.135f, 0, 0}};
+    {2.0f, 0.02f, 0.02f, 0.45f}, {3.0f, -0.27f, 0.0f, 0}, {7.0f, -0.18f, 0, 0}, {8.0f, -0.125f, 0, 0}};
 
 static float spline(float p0, float p1, float p2, float p3, float t) {
   /* Tension above Catmull-Rom's settles poses on the beat instead of swinging past them. */
@@ -136,19 +136,19 @@ static void place_foot(const Step *steps, int count, float beat, FootPose *foot)
 }
 
 /* Two who pass each other: each crosses the stage and comes back once in a round. */
-static float passage(float beat, int variant) {
-  float x = 0.42f * cosf(2 * (float)G_PI * beat / (2 * DANCE_BEATS));
+static float passage(float beat, int variant, float spread) {
+  float x = spread * cosf(2 * (float)G_PI * beat / (2 * DANCE_BEATS));
   return variant == 1 ? -x : x;
 }
 
 /* Small steps on the way: the plan of the feet moves on by stages, so that each foot stands between two
  * stages. */
-static void walk_feet(float beat, int variant, Moment *m) {
+static void walk_feet(float beat, int variant, float spread, Moment *m) {
   for (int side = 0; side < 2; side++) {
     float phase = beat + (side == 0 ? 0.0f : 1.0f), stage = 2 * floorf(phase / 2), t = (phase - stage) / 2;
     float moving = CLAMP((t - 0.55f) / 0.45f, 0, 1), e = ease(moving);
     float offset = side == 0 ? 0.115f : -0.115f, shift = side == 0 ? 0 : -1;
-    float from = passage(stage + shift, variant), to = passage(stage + 2 + shift, variant);
+    float from = passage(stage + shift, variant, spread), to = passage(stage + 2 + shift, variant, spread);
     m->foot[side].ankle.x = from + (to - from) * e + offset;
     m->foot[side].ankle.y = 0.05f * sinf((float)G_PI * e);
     m->foot[side].ankle.z = variant == 1 ? -0.22f : 0.28f;
@@ -168,7 +168,7 @@ static float seed_value(guint seed, guint which) {
   return (float)(h & 0xffffu) / 32767.5f - 1.0f;
 }
 
-void dance_moment(double seconds, int variant, guint seed, Moment *m) {
+void dance_moment(double seconds, int variant, float spread, guint seed, Moment *m) {
   double beats = seconds * DANCE_BEATS_PER_MINUTE / 60.0;
   float whole = (float)beats, beat = (float)fmod(beats, DANCE_BEATS);
   float size = seed == 0 ? 1.0f : 1.0f + 0.15f * seed_value(seed, 1);
@@ -192,7 +192,7 @@ void dance_moment(double seconds, int variant, guint seed, Moment *m) {
     place_foot(right_steps, G_N_ELEMENTS(right_steps), beat, &m->foot[1]);
     return;
   }
-  m->pelvis.x = passage(whole, variant) + 0.3f * m->pelvis.x;
+  m->pelvis.x = passage(whole, variant, spread) + 0.3f * m->pelvis.x;
   m->pelvis.z = variant == 1 ? -0.22f : 0.28f;
-  walk_feet(whole, variant, m);
+  walk_feet(whole, variant, spread, m);
 }

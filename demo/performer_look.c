@@ -7,7 +7,7 @@
 #include "base/plane.h"
 #include <math.h>
 
-const vec3s look_lamp = {{-0.46f, -0.76f, -0.46f}};
+const vec3s look_lamp = {{-0.36f, -0.82f, -0.44f}};
 static const vec3s rim_lamp = {{0.80f, -0.42f, 0.43f}};
 
 typedef struct {

@@ -80,7 +80,7 @@ static void lamp_make(Lamp *lamp, const Flesh *flesh) {
   lamp->depth = plane_new(LAMP_WIDTH, LAMP_HEIGHT);
   lamp->coverage = plane_new(LAMP_WIDTH, LAMP_HEIGHT);
   threads_rows(LAMP_HEIGHT, lamp_row, lamp);
-  plane_blur(lamp->coverage, 0.022f * LAMP_SCALE);
+  plane_blur(lamp->coverage, 0.055f * LAMP_SCALE);
 }
 
 static void lamp_clear(Lamp *lamp) {
@@ -110,7 +110,7 @@ static float floor_light(const Frame *frame, float x, float z) {
   float u, v, depth, light = 1;
   camera_project(&frame->lamp.camera, (vec3s){{x, 0, z}}, &u, &v, &depth);
   if (u > 1 && v > 1 && u < LAMP_WIDTH - 1 && v < LAMP_HEIGHT - 1)
-    light -= 0.48f * plane_sample(frame->lamp.coverage, u - 0.5f, v - 0.5f);
+    light -= 0.26f * plane_sample(frame->lamp.coverage, u - 0.5f, v - 0.5f);
   for (int person = 0; person < frame->flesh->people; person++)
     for (int side = 0; side < 2; side++) {
       const BoneFrame *foot = &frame->flesh->body[person].bone[BONE_FOOT + side];

@@ -50,6 +50,28 @@ static const Track *nearest_track(const Tracks *tracks, const Truth *truth, int 
   return best;
 }
 
+/* How often the track that is nearest to this person becomes another one. */
+static int count_swaps(const Tracks *tracks, const Truth *truth, int person) {
+  const Track *last = NULL;
+  int swaps = 0;
+  for (int f = 0; f < truth->frames; f++) {
+    const Track *best = NULL;
+    double least = 0.25 * (double)truth_pose(truth, person, f)->box[3];
+    for (guint i = 0; i < tracks->tracks->len; i++) {
+      const Track *track = g_ptr_array_index(tracks->tracks, i);
+      const Pose *pose = track_pose(track, f);
+      double d = pose ? pose_distance(pose, truth_pose(truth, person, f)) : DBL_MAX;
+      if (d < least) {
+        least = d;
+        best = track;
+      }
+    }
+    swaps += best && last && best != last;
+    last = best ? best : last;
+  }
+  return swaps;
+}
+
 typedef struct {
   gint64 joints, near_box, near_trunk, missing;
   double error; /* sum of distance / longer side */
@@ -147,8 +169,10 @@ gboolean judge_tracks(const char *scene, const Truth *truth, const Limits *limit
   if (tracks == NULL)
     return FALSE;
   JointScore score = {0};
+  int swaps = 0;
   for (int p = 0; p < truth->people; p++) {
     const Track *track = nearest_track(tracks, truth, p);
+    swaps += count_swaps(tracks, truth, p);
     for (int f = 0; f < truth->frames; f++)
       score_frame(track ? track_pose(track, f) : NULL, truth_pose(truth, p, f), &score);
   }
@@ -156,6 +180,7 @@ gboolean judge_tracks(const char *scene, const Truth *truth, const Limits *limit
   if (folder && !score_masks(scene, truth, &iou, error))
     return FALSE;
   json_object_set_new(result, "people", json_integer((json_int_t)tracks->tracks->len));
+  json_object_set_new(result, "swaps", json_integer(swaps));
   json_object_set_new(result, "joints", json_integer(score.joints));
   json_object_set_new(result, "pck", json_real(pck));
   json_object_set_new(result, "pck_trunk", json_real((double)score.near_trunk / all));
