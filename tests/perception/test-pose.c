@@ -169,6 +169,48 @@ static void nobody_is_not_an_error(void **state) {
   assert_int_equal(masks->len, 0);
 }
 
+/* How many people the closest look finds in a picture. */
+static void check_people(PoseEstimator *estimator, const char *name, guint expected) {
+  g_autoptr(GError) error = NULL;
+  g_autofree char *there = golden_path(name);
+  if (!there)
+    return;
+  g_autoptr(Image) rgb = golden_image(name, 3);
+  g_autoptr(GArray) poses = NULL;
+  g_autoptr(GPtrArray) masks = NULL;
+  assert_true(pose_find(estimator, rgb, &poses, &masks, &error));
+  assert_int_equal(masks->len, poses->len);
+  for (guint i = 0; i < poses->len; i++) {
+    const Pose *pose = &g_array_index(poses, Pose, i);
+    const Image *mask = masks->pdata[i];
+    assert_true(pose->score > BODY_PRESENT &&
+                (i == 0 || pose->score <= g_array_index(poses, Pose, i - 1).score));
+    assert_true(mask->width == rgb->width && mask->height == rgb->height && mask->channels == 1);
+    /* The mask holds the chest. */
+    float x = 0.5f * (pose->image[POSE_LEFT_SHOULDER].x + pose->image[POSE_RIGHT_HIP].x);
+    float y = 0.5f * (pose->image[POSE_LEFT_SHOULDER].y + pose->image[POSE_RIGHT_HIP].y);
+    if (x >= 0 && y >= 0 && x < (float)mask->width && y < (float)mask->height)
+      assert_true(*image_at(mask, (int)x, (int)y) > 127);
+  }
+  assert_int_equal(poses->len, expected);
+}
+
+static void everybody_is_found_and_nobody_else(void **state) {
+  g_autofree char *there = golden_path("images/coco_000000040083.png");
+  if (!there)
+    skip();
+  g_autoptr(GError) error = NULL;
+  g_autoptr(PoseEstimator) estimator = pose_estimator_new(POSE_HEAVY, NULL, &error);
+  if (!estimator)
+    fail_msg("%s", error->message);
+  check_people(estimator, "images/coco_000000040083.png", 2);
+  check_people(estimator, "images/coco_000000000785.png", 1);
+  check_people(estimator, "images/demo1.png", 1);
+  check_people(estimator, "images/ref.png", 1);
+  check_people(estimator, "images/drawing1.png", 0);
+  check_people(estimator, "images/drawing4.png", 0);
+}
+
 int main(int argc, char **argv) {
   if (VIPS_INIT(argv[0]))
     return 1;
@@ -177,6 +219,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(full_agrees),
       cmocka_unit_test(full_agrees_without_thresholds),
       cmocka_unit_test(heavy_agrees),
+      cmocka_unit_test(everybody_is_found_and_nobody_else),
       cmocka_unit_test(missing_networks_are_named),
       cmocka_unit_test(nobody_is_not_an_error),
   };
