@@ -1,4 +1,4 @@
-/* Capsules as domes, the highest wins, a little blur melts them together; light falls from the upper left. */
+/* Capsules as domes that melt into each other; light falls from the upper left. */
 #include "puppet/drawn_hand.h"
 #include "base/plane.h"
 #include "puppet/segment.h"
@@ -9,34 +9,38 @@
 typedef struct {
   float from[2], to[2]; /* across (thumb positive), along (0 wrist, 1 longest finger) */
   float radius[2];      /* at both ends */
-  float lift;           /* of the dome's height */
+  float lift[2];        /* of the dome's height, at both ends: fingers grow out of the palm */
 } Capsule;
 
 static const Capsule capsules[] = {
-    {{-0.10f, 0.06f}, {-0.125f, 0.46f}, {0.085f, 0.075f}, 0.45f}, /* outer half of the palm */
-    {{0.08f, 0.06f}, {0.12f, 0.46f}, {0.090f, 0.080f}, 0.45f},    /* inner half */
-    {{0.0f, 0.00f}, {0.0f, 0.44f}, {0.100f, 0.100f}, 0.45f},      /* middle */
-    {{-0.165f, 0.44f}, {-0.235f, 0.72f}, {0.048f, 0.038f}, 1},    /* little finger */
-    {{-0.065f, 0.48f}, {-0.090f, 0.88f}, {0.052f, 0.041f}, 1},    /* ring */
-    {{0.040f, 0.49f}, {0.045f, 0.93f}, {0.054f, 0.042f}, 1},      /* middle */
-    {{0.140f, 0.47f}, {0.185f, 0.84f}, {0.052f, 0.041f}, 1},      /* index */
-    {{0.10f, 0.12f}, {0.235f, 0.32f}, {0.080f, 0.062f}, 0.8f},    /* thumb */
-    {{0.235f, 0.32f}, {0.320f, 0.50f}, {0.058f, 0.044f}, 0.9f},
+    {{-0.060f, -0.06f}, {-0.125f, 0.42f}, {0.070f, 0.085f}, {0.5f, 0.5f}}, /* outer half of the palm */
+    {{0.060f, -0.06f}, {0.120f, 0.42f}, {0.075f, 0.085f}, {0.5f, 0.5f}},   /* inner half */
+    {{0.000f, -0.08f}, {0.000f, 0.42f}, {0.085f, 0.110f}, {0.6f, 0.5f}},   /* middle, into the sleeve */
+    {{-0.155f, 0.34f}, {-0.215f, 0.72f}, {0.052f, 0.037f}, {0.3f, 1}},     /* little finger */
+    {{-0.060f, 0.36f}, {-0.085f, 0.87f}, {0.056f, 0.041f}, {0.3f, 1}},     /* ring */
+    {{0.040f, 0.36f}, {0.045f, 0.94f}, {0.058f, 0.042f}, {0.3f, 1}},       /* middle */
+    {{0.132f, 0.35f}, {0.172f, 0.85f}, {0.056f, 0.041f}, {0.3f, 1}},       /* index */
+    {{0.080f, 0.04f}, {0.205f, 0.28f}, {0.090f, 0.066f}, {0.6f, 0.9f}},    /* thumb */
+    {{0.205f, 0.28f}, {0.285f, 0.48f}, {0.064f, 0.045f}, {0.9f, 1}},
 };
 
-/* Height of the highest dome over a point, and how deep inside the outline it lies (both in lengths). */
+/* Height over a point, and how deep inside the outline it lies (both in lengths). The fourth powers of the
+ * domes add up: where they meet there is flesh, not a groove. */
 static float dome(const float p[2], float *inside) {
-  float height = 0;
+  float sum = 0;
   *inside = -1;
   for (gsize i = 0; i < G_N_ELEMENTS(capsules); i++) {
     const Capsule *c = &capsules[i];
     float t = CLAMP(segment_along(c->from, c->to, p), 0, 1);
     float r = c->radius[0] + t * (c->radius[1] - c->radius[0]), d = segment_distance(c->from, c->to, p);
     *inside = MAX(*inside, r - d);
-    if (d < r)
-      height = MAX(height, c->lift * sqrtf(r * r - d * d));
+    if (d >= r)
+      continue;
+    float square = (c->lift[0] + t * (c->lift[1] - c->lift[0]));
+    square *= square * (r * r - d * d);
+    sum += square * square;
   }
-  return height;
+  return sqrtf(sqrtf(sum));
 }
 
 Image *drawn_hand(float length, const float skin[3], float origin[2]) {
@@ -50,7 +54,7 @@ Image *drawn_hand(float length, const float skin[3], float origin[2]) {
       *plane_at(height, x, y) = dome(p, &inside) * length;
       *plane_at(cover, x, y) = CLAMP(inside * length + 0.5f, 0, 1);
     }
-  plane_blur(height, 0.008f * length);
+  plane_blur(height, 0.014f * length);
   Image *hand = image_new(w, h, 4);
   for (int y = 0; y < h; y++)
     for (int x = 0; x < w; x++) {

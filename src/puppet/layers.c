@@ -153,7 +153,8 @@ static void add_torso_under_arms(const Cutting *cutting, Masks *masks) {
   const float(*joint)[2] = parts->figure.joint;
   float unit = parts->unit,
         shoulders = 0.5f * (joint[JOINT_LEFT_SHOULDER][1] + joint[JOINT_RIGHT_SHOULDER][1]);
-  int y0 = (int)CLAMP(shoulders + 0.07f * unit, 0, (float)parts->height - 1);
+  float caps = MIN(cutting->shoulder[0], cutting->shoulder[1]);
+  int y0 = (int)CLAMP(shoulders + 0.6f * caps, 0, (float)parts->height - 1);
   /* Not under a cuff in a pocket: there the arm lies on the trousers. */
   float bottom = joint[JOINT_HIP][1];
   for (int side = 0; side < 2; side++)
@@ -177,7 +178,7 @@ static void add_torso_under_arms(const Cutting *cutting, Masks *masks) {
         continue;
       masks->hidden->v[i] = 1;
       float from_edge = arm * fade - outside;
-      masks->shade->v[i] = 0.8f + 0.2f * CLAMP(from_edge / (0.022f * unit), 0, 1);
+      masks->shade->v[i] = 1 - 0.28f * fade * CLAMP(1 - from_edge / (0.022f * unit), 0, 1);
     }
   }
 }
@@ -298,7 +299,7 @@ static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colo
       full->v[i] *= known->v[i];
     small[c] = plane_resize(full, w, h);
     for (int i = 0; i < w * h; i++)
-      small[c]->v[i] = share->v[i] > 0.5f ? small[c]->v[i] / share->v[i] : 0;
+      small[c]->v[i] = share->v[i] >= 0.5f ? small[c]->v[i] / share->v[i] : 0;
   }
   fill_unknown(small, sheer ? 4 : 3, share, 0.2f);
   for (int c = 0; c < 4 && small[c]; c++) {
@@ -349,7 +350,7 @@ static Cut *cut_picture(const Cutting *cutting, LayerKind kind, const Plane *kee
       float cover = plane_sample(all, wx, wy);
       if (cover <= 0)
         continue;
-      float own = plane_sample(keep, wx, wy), alpha = cover * (float)from[3] / 255;
+      float own = MIN(1, plane_sample(keep, wx, wy) / cover), alpha = cover * (float)from[3] / 255;
       if (colour[3])
         alpha *= own + (1 - own) * plane_sample(colour[3], wx, wy);
       guint8 *to = image_at(cut->texture, x - x0, y - y0);
