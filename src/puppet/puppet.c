@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_PASSES 16
+#define FAINT 4 /* of 255: alpha that nobody sees */
 
 /* A layer made ready. */
 typedef struct {
@@ -16,6 +17,11 @@ typedef struct {
   Skin *skin;
   RasterTexture *texture;
   float *forearm; /* [vertices] how much of it is drawn again over the face; arms only */
+  /* The triangles that show anything: the mesh is wider than what its texture paints. */
+  int triangles;
+  guint32 (*triangle)[3];
+  guint8 *part;
+  int sense; /* turning sense of most triangles at rest */
 } Sheet;
 
 struct Puppet {
@@ -48,11 +54,44 @@ static float *forearm_share(const Layer *layer) {
   return share;
 }
 
+/* Whether the texture paints anything in a triangle, a pixel around it included. */
+static gboolean paints(const Layer *layer, const guint32 *k) {
+  const float *a = layer->uv[k[0]], *b = layer->uv[k[1]], *c = layer->uv[k[2]];
+  const Image *texture = layer->texture;
+  int x0 = (int)CLAMP(MIN(MIN(a[0], b[0]), c[0]) - 2, 0, (float)texture->width - 1);
+  int x1 = (int)CLAMP(MAX(MAX(a[0], b[0]), c[0]) + 2, 0, (float)texture->width - 1);
+  int y0 = (int)CLAMP(MIN(MIN(a[1], b[1]), c[1]) - 2, 0, (float)texture->height - 1);
+  int y1 = (int)CLAMP(MAX(MAX(a[1], b[1]), c[1]) + 2, 0, (float)texture->height - 1);
+  for (int y = y0; y <= y1; y++)
+    for (int x = x0; x <= x1; x++)
+      if (image_at(texture, x, y)[3] > FAINT)
+        return TRUE;
+  return FALSE;
+}
+
+static void choose_triangles(Sheet *sheet) {
+  const Layer *layer = sheet->layer;
+  sheet->triangle = g_malloc_n((gsize)layer->triangles, sizeof *sheet->triangle);
+  sheet->part = g_new(guint8, layer->triangles);
+  for (int t = 0; t < layer->triangles; t++) {
+    const guint32 *k = layer->triangle[t];
+    if (!paints(layer, k))
+      continue;
+    const float *a = layer->rest[k[0]], *b = layer->rest[k[1]], *c = layer->rest[k[2]];
+    float area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]);
+    sheet->sense += area > 0 ? 1 : -1;
+    memcpy(sheet->triangle[sheet->triangles], k, sizeof *sheet->triangle);
+    sheet->part[sheet->triangles++] = MIN(layer->part[t], LAYERS - 1);
+  }
+  sheet->sense = sheet->sense > 0 ? 1 : -1;
+}
+
 static void prepare_sheet(Puppet *puppet, const Layer *layer, float finest) {
   Sheet *sheet = &puppet->sheet[layer->kind];
   if (sheet->layer || !layer->texture || !layer->vertices || !layer->triangles)
     return;
   sheet->layer = layer;
+  choose_triangles(sheet);
   sheet->texture = raster_texture_new(layer->texture, finest);
   if (puppet->flat && layer->kind != LAYER_LEFT_HAND && layer->kind != LAYER_RIGHT_HAND)
     puppet->shapes[layer->kind] = flat_new(puppet->rig, layer);
@@ -90,6 +129,8 @@ void puppet_free(Puppet *puppet) {
     skin_free(puppet->sheet[k].skin);
     raster_texture_free(puppet->sheet[k].texture);
     g_free(puppet->sheet[k].forearm);
+    g_free(puppet->sheet[k].triangle);
+    g_free(puppet->sheet[k].part);
   }
   g_free(puppet);
 }
@@ -152,18 +193,20 @@ static void add(Order *order, LayerKind kind, const float *fade) {
     return;
   RasterMesh *mesh = order->mesh[order->count];
   mesh[0] = (RasterMesh){sheet->texture,
-                         sheet->layer->triangles,
+                         sheet->triangles,
                          (const float(*)[3])painter->front[kind],
                          (const float(*)[2])sheet->layer->uv,
                          fade,
-                         (const guint32(*)[3])sheet->layer->triangle,
+                         (const guint32(*)[3])sheet->triangle,
                          NULL,
                          NULL,
+                         0,
                          order->stance->scale};
   mesh[1] = mesh[0];
+  mesh[1].back = sheet->sense;
   mesh[1].position = (const float(*)[3])painter->back[kind];
   if (kind == LAYER_WHOLE)
-    mesh[0].part = sheet->layer->part, mesh[0].rank = order->rank;
+    mesh[0].part = sheet->part, mesh[0].rank = order->rank;
   order->pass[order->count++] = (RasterPass){mesh, painter->back[kind] ? 2 : 1};
 }
 
