@@ -250,7 +250,6 @@ static gboolean read_header(VideoIn *in, GError **error) {
 static gboolean open_decoder(VideoIn *in, GError **error) {
   const AVCodec *decoder = avcodec_find_decoder(in->stream->codecpar->codec_id);
   in->codec = avcodec_alloc_context3(decoder);
-  in->packet = av_packet_alloc();
   avcodec_parameters_to_context(in->codec, in->stream->codecpar);
   in->codec->pkt_timebase = in->stream->time_base;
   in->codec->thread_count = DECODER_THREADS;
