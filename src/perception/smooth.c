@@ -14,6 +14,12 @@
 #define SPIKE_LEAST 0.05f /* of the body's size */
 #define SPIKE_REACH 7
 #define EXCHANGE_LONGEST 0.5 /* s */
+/* In a longer gap the motion must not run on: the straight line across it counts for something, and the
+ * frames at its edges, where the body was about to be lost, for less. */
+#define GAP_SHORT 2 /* frames */
+#define GAP_TRUST 0.3f
+#define EDGE_FRAMES 3
+#define EDGE_TRUST 0.4f
 
 typedef struct {
   double x[3], p[3][3];
@@ -246,7 +252,7 @@ static void undo_exchanges(const double *time_s, const gboolean *seen, int n, Po
 /* One coordinate of all poses, gathered for the series functions. */
 typedef struct {
   const double *time_s;
-  const gboolean *seen;
+  const float *weight; /* [n] trust that a frame deserves as a whole */
   int n;
   Pose *poses;
   float *values, *trust;
@@ -266,14 +272,12 @@ static void smooth_coordinate(Series *s, gboolean world, int landmark, int axis,
   float total = 0;
   for (int i = 0; i < s->n; i++) {
     s->values[i] = *coordinate(&s->poses[i], world, landmark, axis);
-    s->trust[i] = s->seen[i] ? CLAMP(visibility[i], 0.1f, 1) : 0;
+    s->trust[i] = CLAMP(visibility[i], 0.1f, 1) * s->weight[i];
   }
   if (axis < 2)
     smooth_reject(s->values, s->n, least, s->trust);
-  for (int i = 0; i < s->n; i++) {
-    s->trust[i] = s->seen[i] ? s->trust[i] : 0;
+  for (int i = 0; i < s->n; i++)
     total += s->trust[i];
-  }
   if (!(total > 0))
     return;
   double cutoff = axis == 2 ? CUTOFF_DEPTH : is_quick(landmark) ? CUTOFF_LIMB : CUTOFF_TRUNK;
@@ -286,7 +290,7 @@ static void smooth_coordinate(Series *s, gboolean world, int landmark, int axis,
 static void smooth_field(Series *s, gsize offset, float low, float high) {
   for (int i = 0; i < s->n; i++) {
     s->values[i] = *(float *)((char *)&s->poses[i] + offset);
-    s->trust[i] = s->seen[i] ? 1 : 0;
+    s->trust[i] = s->weight[i];
   }
   smooth_series(s->time_s, s->trust, CUTOFF_SLOW, s->n, s->values);
   for (int i = 0; i < s->n; i++)
@@ -316,6 +320,19 @@ static void fill_between(const double *time_s, const gboolean *seen, int n, Pose
   }
 }
 
+static void weigh_frames(const gboolean *seen, int n, float *weight) {
+  for (int i = 0; i < n; i++)
+    weight[i] = seen[i] ? 1 : 0;
+  for (int begin = 0, end; begin < n; begin = end + 1) {
+    for (end = begin; end < n && !seen[end]; end++)
+      ;
+    if (end - begin <= GAP_SHORT)
+      continue;
+    for (int i = MAX(begin - EDGE_FRAMES, 0); i < MIN(end + EDGE_FRAMES, n); i++)
+      weight[i] = i < begin || i >= end ? MIN(weight[i], EDGE_TRUST) : GAP_TRUST;
+  }
+}
+
 void smooth_poses(const double *time_s, const gboolean *seen, int n, Pose *poses) {
   if (n < 1)
     return;
@@ -324,11 +341,12 @@ void smooth_poses(const double *time_s, const gboolean *seen, int n, Pose *poses
   fill_between(time_s, seen, n, poses);
   g_autofree float *values = g_new(float, count), *trust = g_new(float, count),
                    *visibility = g_new(float, count);
-  g_autofree float *sizes = g_new(float, count);
+  g_autofree float *sizes = g_new(float, count), *weight = g_new(float, count);
+  weigh_frames(seen, n, weight);
   for (int i = 0; i < n; i++)
     sizes[i] = size_of(&poses[i]);
   float size = median(sizes, n);
-  Series series = {time_s, seen, n, poses, values, trust};
+  Series series = {time_s, weight, n, poses, values, trust};
   for (int landmark = 0; landmark < POSE_LANDMARKS; landmark++) {
     for (int i = 0; i < n; i++)
       visibility[i] = poses[i].image[landmark].visibility;

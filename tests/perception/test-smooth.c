@@ -206,6 +206,22 @@ static void unseen_poses_are_filled(void **state) {
   }
 }
 
+/* Before somebody is lost the network often grasps at something else; the motion must not run on across the gap. */
+static void a_long_gap_is_crossed_straight(void **state) {
+  double time_s[80];
+  float trust[80];
+  gboolean seen[80];
+  Pose poses[80];
+  clock_ticks(time_s, trust, 80);
+  for (int i = 0; i < 80; i++) {
+    seen[i] = i < 28 || i >= 52;
+    poses[i] = body_at(100 + (float)i + (i == 26 ? 20 : i == 27 ? 60 : 0));
+  }
+  smooth_poses(time_s, seen, 80, poses);
+  for (int i = 28; i < 52; i++)
+    assert_float_equal(poses[i].image[POSE_LEFT_WRIST].x, 140 + (float)i, 60);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pairing_is_the_cheapest),
@@ -216,6 +232,7 @@ int main(void) {
       cmocka_unit_test(spikes_are_rejected_and_steps_are_not),
       cmocka_unit_test(a_short_exchange_of_sides_is_undone),
       cmocka_unit_test(unseen_poses_are_filled),
+      cmocka_unit_test(a_long_gap_is_crossed_straight),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
