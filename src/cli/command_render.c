@@ -159,7 +159,7 @@ static void print_result(const Options *options, const Scene *scene, const Rende
 }
 
 static gboolean render_with(const Options *options, const RenderOptions *render, const Character *character,
-                            const Scene *scene, Progress *progress, GError **error) {
+                            Scene *scene, Progress *progress, GError **error) {
   RenderResult result;
   Role role = {character, options->person};
   if (options->model && !scene_check_model(scene, options->model, error))

@@ -11,7 +11,8 @@
 #pragma once
 #include "puppet/backing.h"
 #include "puppet/puppet.h"
-#include "puppet/render.h"
+
+typedef enum { BACKGROUND_ORIGINAL, BACKGROUND_SOLID, BACKGROUND_TRANSPARENT } Background;
 
 typedef struct Composer Composer;
 /* colour: RGB of BACKGROUND_SOLID, or NULL. */

@@ -1,6 +1,7 @@
 /* A Render: Characters in a Scene, as a video. */
 #pragma once
 #include "puppet/character.h"
+#include "puppet/compose.h"
 #include "stage/scene.h"
 
 #define RENDER_MODEL_VOLUMETRIC "V4_Preview"
@@ -8,8 +9,6 @@
 
 /* FAULT_USAGE with the list of models when this is none. */
 gboolean render_model_known(const char *model, GError **error);
-
-typedef enum { BACKGROUND_ORIGINAL, BACKGROUND_SOLID, BACKGROUND_TRANSPARENT } Background;
 
 /* Who plays whom. */
 typedef struct {
@@ -31,5 +30,5 @@ typedef struct {
 
 /* people who have no Role keep their own look. All outputs appear at the end together, or none. FAULT_OUTPUT,
  * FAULT_NOBODY (no such person; the message lists those there are), FAULT_CANCELLED. */
-gboolean render_video(const Scene *scene, const Role *roles, int count, const RenderOptions *options,
+gboolean render_video(Scene *scene, const Role *roles, int count, const RenderOptions *options,
                       const char *out, RenderResult *result, Progress *progress, GError **error);

@@ -1,0 +1,310 @@
+/* One ordered pipeline: a thread decodes the source with its masks, workers draw the characters and compose,
+ * the calling thread encodes. A frame carries everything it needs, so workers share nothing but what does not
+ * change. */
+#include "puppet/render.h"
+
+#include "base/pipeline.h"
+#include "puppet/compose.h"
+#include "puppet/puppet.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define MAX_WORKERS 4
+#define FRAMES_IN_FLIGHT 6
+
+static const char *const models[] = {RENDER_MODEL_VOLUMETRIC, RENDER_MODEL_FLAT};
+
+gboolean render_model_known(const char *model, GError **error) {
+  for (gsize i = 0; i < G_N_ELEMENTS(models); i++)
+    if (g_str_equal(model, models[i]))
+      return TRUE;
+  return fault(error, FAULT_USAGE, "There is no model \"%s\"; choose %s or %s.", model, models[0], models[1]);
+}
+
+/* --- the pipeline's parts
+ * ------------------------------------------------------------------------------------- */
+
+/* A plate made ready, shared by the frames that are in flight. */
+typedef struct {
+  Backing *backing;
+} SharedBacking;
+
+static void shared_backing_clear(gpointer data) {
+  backing_free(((SharedBacking *)data)->backing);
+}
+
+typedef struct {
+  int number;
+  AVFrame *picture;
+  AVFrame *mask;             /* the character's, NULL when none is wanted */
+  SharedBacking *background; /* reference; NULL unless the background is the original one */
+  Image *replaced, *kept;    /* masks of people, NULL where there is nobody */
+  gboolean acted;
+} Frame;
+
+static void frame_free(gpointer data) {
+  Frame *frame = data;
+  av_frame_free(&frame->picture);
+  av_frame_free(&frame->mask);
+  if (frame->background)
+    g_atomic_rc_box_release_full(frame->background, shared_backing_clear);
+  image_free(frame->replaced);
+  image_free(frame->kept);
+  g_free(frame);
+}
+
+typedef struct {
+  Painter **painters; /* one per role */
+  PainterBox *boxes;
+  Composer *composer;
+} Worker;
+
+typedef struct {
+  Scene *scene;
+  const RenderOptions *options;
+  Progress *progress;
+  int roles;
+  Puppet **puppets;   /* [roles] */
+  gboolean *replaced; /* [tracks] */
+  Worker workers[MAX_WORKERS];
+  int worker_count;
+  VideoIn *in;
+  SceneMasks *masks;
+  SharedBacking *background; /* of the frame last read */
+  const Plate *plate;        /* that it was made from; only compared */
+  VideoOut *out, *mask_out;
+  int read, written, acted;
+} Render;
+
+static void render_clear(Render *render) {
+  for (int i = 0; i < render->worker_count; i++) {
+    Worker *worker = &render->workers[i];
+    for (int k = 0; k < render->roles && worker->painters; k++)
+      painter_free(worker->painters[k]);
+    g_free(worker->painters);
+    g_free(worker->boxes);
+    composer_free(worker->composer);
+  }
+  for (int k = 0; k < render->roles && render->puppets; k++)
+    puppet_free(render->puppets[k]);
+  g_free(render->puppets);
+  g_free(render->replaced);
+  if (render->background)
+    g_atomic_rc_box_release_full(render->background, shared_backing_clear);
+  scene_masks_free(render->masks);
+  video_in_free(render->in);
+  video_out_free(render->out);
+  video_out_free(render->mask_out);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Render, render_clear)
+
+/* --- reading
+ * -------------------------------------------------------------------------------------------------- */
+
+/* The plate of a frame, converted when the frame is the first that needs it. */
+static gboolean read_background(Render *render, Frame *frame, GError **error) {
+  const Plate *plate = scene_plate(render->scene, frame->number, error);
+  if (!plate)
+    return FALSE;
+  if (plate != render->plate) {
+    if (render->background)
+      g_atomic_rc_box_release_full(render->background, shared_backing_clear);
+    render->background = g_atomic_rc_box_new0(SharedBacking);
+    render->background->backing = backing_new(plate, &render->scene->info);
+    render->plate = plate;
+  }
+  frame->background = g_atomic_rc_box_acquire(render->background);
+  return TRUE;
+}
+
+static gboolean read_masks(Render *render, Frame *frame, GError **error) {
+  guint people = render->scene->tracks->tracks->len;
+  g_autofree gboolean *kept = g_new(gboolean, people);
+  for (guint i = 0; i < people; i++)
+    kept[i] = !render->replaced[i];
+  return scene_masks_union(render->masks, frame->number, render->replaced, &frame->replaced, error) &&
+         scene_masks_union(render->masks, frame->number, kept, &frame->kept, error);
+}
+
+static AVFrame *mask_frame(const AVFrame *picture) {
+  AVFrame *mask = av_frame_alloc();
+  mask->format = AV_PIX_FMT_YUV420P;
+  mask->width = picture->width;
+  mask->height = picture->height;
+  g_assert(av_frame_get_buffer(mask, 0) == 0 && av_frame_copy_props(mask, picture) == 0);
+  return mask;
+}
+
+static gboolean read_frame(gpointer user, gpointer *item, GError **error) {
+  Render *render = user;
+  GError *problem = NULL;
+  AVFrame *picture = video_in_next(render->in, &problem);
+  if (problem) {
+    g_propagate_error(error, problem);
+    return FALSE;
+  }
+  int frames = render->scene->tracks->frames;
+  if (!picture)
+    return render->read == frames ||
+           fault(error, FAULT_INPUT,
+                 "The Scene %s is damaged: its video has %d of %d frames. Prepare it again.",
+                 render->scene->folder, render->read, frames);
+  Frame *frame = g_new0(Frame, 1);
+  frame->picture = picture;
+  frame->number = render->read++;
+  if (frame->number >= frames) {
+    frame_free(frame);
+    return fault(error, FAULT_INPUT,
+                 "The Scene %s is damaged: its video has more than %d frames. Prepare it again.",
+                 render->scene->folder, frames);
+  }
+  gboolean good = progress_continue(render->progress, error);
+  if (good && render->options->background == BACKGROUND_ORIGINAL)
+    good = read_background(render, frame, error) && read_masks(render, frame, error);
+  if (good && render->mask_out)
+    frame->mask = mask_frame(picture);
+  if (!good || (av_frame_make_writable(picture) < 0 && !fault(error, FAULT_INTERNAL, "Out of memory."))) {
+    frame_free(frame);
+    return FALSE;
+  }
+  *item = frame;
+  return TRUE;
+}
+
+/* --- drawing
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Who stands lower in the frame is nearer. */
+static int compare_ground(gconstpointer a, gconstpointer b) {
+  const PainterBox *p = a, *q = b;
+  int y = p->picture.y + p->picture.height, z = q->picture.y + q->picture.height;
+  return (y > z) - (y < z);
+}
+
+static gboolean draw_frame(gpointer user, int number, gpointer item, GError **error) {
+  Render *render = user;
+  Worker *worker = &render->workers[number];
+  Frame *frame = item;
+  int boxes = 0;
+  for (int k = 0; k < render->roles; k++)
+    boxes += painter_draw(worker->painters[k], frame->number, &worker->boxes[boxes]);
+  qsort(worker->boxes, (gsize)boxes, sizeof *worker->boxes, compare_ground);
+  const Image *replaced[] = {frame->replaced}, *kept[] = {frame->kept};
+  ComposeInput input = {.index = frame->number,
+                        .backing = frame->background ? frame->background->backing : NULL,
+                        .replaced = replaced,
+                        .replaced_count = frame->replaced != NULL,
+                        .kept = kept,
+                        .kept_count = frame->kept != NULL,
+                        .boxes = worker->boxes,
+                        .box_count = boxes};
+  compose_frame(worker->composer, frame->picture, &input, frame->mask);
+  frame->acted = boxes > 0;
+  return TRUE;
+}
+
+/* --- writing
+ * -------------------------------------------------------------------------------------------------- */
+
+static gboolean write_frame(gpointer user, gpointer item, GError **error) {
+  Render *render = user;
+  const Frame *frame = item;
+  if (!video_out_write(render->out, frame->picture, error) ||
+      (frame->mask && !video_out_write(render->mask_out, frame->mask, error)))
+    return FALSE;
+  render->acted += frame->acted;
+  progress_report(render->progress, "Rendering", ++render->written, render->scene->tracks->frames);
+  return TRUE;
+}
+
+/* Both files appear, or neither. */
+static gboolean publish(Render *render, GError **error) {
+  if (render->mask_out && !video_out_finish(render->mask_out, error))
+    return FALSE;
+  if (video_out_finish(render->out, error))
+    return TRUE;
+  if (render->mask_out)
+    g_unlink(render->options->mask);
+  return FALSE;
+}
+
+/* --- setting up
+ * ----------------------------------------------------------------------------------------------- */
+
+/* Index of the track of a person, or of the one who is seen largest and longest. */
+static gboolean find_track(const Tracks *tracks, int person, guint *index, GError **error) {
+  g_autoptr(GString) known = g_string_new(NULL);
+  double most = -1;
+  for (guint i = 0; i < tracks->tracks->len; i++) {
+    const Track *track = tracks->tracks->pdata[i];
+    g_string_append_printf(known, "%s%d", i ? ", " : "", track->id);
+    double seen = 0;
+    for (int n = 0; n < track->count; n++)
+      seen += track->poses[n].box[3];
+    if (person == track->id || (person == 0 && seen > most)) {
+      *index = i;
+      most = seen;
+    }
+  }
+  return most >= 0 || fault(error, FAULT_NOBODY, "There is no person %d in the video; there %s %s.", person,
+                            tracks->tracks->len == 1 ? "is only person" : "are persons", known->str);
+}
+
+static gboolean cast(Render *render, const Role *roles, GError **error) {
+  const Tracks *tracks = render->scene->tracks;
+  gboolean flat = g_str_equal(render->scene->model, RENDER_MODEL_FLAT);
+  render->puppets = g_new0(Puppet *, render->roles);
+  render->replaced = g_new0(gboolean, tracks->tracks->len);
+  for (int k = 0; k < render->roles; k++) {
+    guint track;
+    if (!find_track(tracks, roles[k].person, &track, error))
+      return FALSE;
+    render->replaced[track] = TRUE;
+    render->puppets[k] =
+        puppet_new(roles[k].character->rig, tracks->tracks->pdata[track], tracks, flat, render->progress);
+  }
+  return TRUE;
+}
+
+static void hire_workers(Render *render) {
+  render->worker_count = (int)CLAMP(g_get_num_processors(), 1u, (guint)MAX_WORKERS);
+  for (int i = 0; i < render->worker_count; i++) {
+    Worker *worker = &render->workers[i];
+    worker->painters = g_new0(Painter *, render->roles);
+    worker->boxes = g_new0(PainterBox, render->roles);
+    for (int k = 0; k < render->roles; k++)
+      worker->painters[k] = painter_new(render->puppets[k], &render->scene->info);
+    worker->composer =
+        composer_new(&render->scene->info, render->options->background, render->options->colour);
+  }
+}
+
+static gboolean open_files(Render *render, const char *out, GError **error) {
+  const Scene *scene = render->scene;
+  const RenderOptions *options = render->options;
+  if (!(render->in = video_in_open(scene->source, error)))
+    return FALSE;
+  if (options->background == BACKGROUND_ORIGINAL && !(render->masks = scene_masks_open(scene, error)))
+    return FALSE;
+  if (!(render->out = video_out_open(out, &scene->info, scene->source, options->quality, error)))
+    return FALSE;
+  if (options->mask &&
+      !(render->mask_out = video_out_open(options->mask, &scene->info, NULL, options->quality, error)))
+    return FALSE;
+  return TRUE;
+}
+
+gboolean render_video(Scene *scene, const Role *roles, int count, const RenderOptions *options,
+                      const char *out, RenderResult *result, Progress *progress, GError **error) {
+  static const PipelineStages stages = {read_frame, draw_frame, write_frame, frame_free};
+  g_auto(Render) render = {.scene = scene, .options = options, .progress = progress, .roles = count};
+  if (!cast(&render, roles, error) || !open_files(&render, out, error))
+    return FALSE;
+  hire_workers(&render);
+  if (!pipeline_run(&stages, render.worker_count, FRAMES_IN_FLIGHT, &render, error) ||
+      !publish(&render, error))
+    return FALSE;
+  *result = (RenderResult){.frames = render.written, .acted = render.acted};
+  return TRUE;
+}
