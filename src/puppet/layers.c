@@ -192,7 +192,7 @@ static void add_body_under_limbs(const Cutting *cutting, Masks *masks) {
   for (int i = 0; i < cutting->n; i++) {
     Part part = parts->label[i];
     float p[2];
-    if ((part != PART_LEFT_ARM && part != PART_RIGHT_ARM) || parts->hidden[part - PART_LEFT_ARM])
+    if (part != PART_LEFT_ARM && part != PART_RIGHT_ARM)
       continue;
     point_of(cutting, i, p);
     gboolean on_thigh = FALSE;
@@ -288,7 +288,7 @@ static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colo
     float y = (float)(i / parts->width) + 0.5f;
     known->v[i] = parts->label[i] == part && distance->v[i] > margin &&
                   parts->alpha->v[i] > (sheer ? 0.3f : 0.8f) &&
-                  (!sheer || y > MIN(parts->leg_hem[0], parts->leg_hem[1]) + 0.01f * parts->unit);
+                  (!sheer || y > MIN(parts->leg_hem[0], parts->leg_hem[1]) + 0.03f * parts->unit);
   }
   int w = MAX(1, parts->width / 2), h = MAX(1, parts->height / 2);
   g_autoptr(Plane) share = plane_resize(known, w, h);

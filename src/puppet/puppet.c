@@ -244,6 +244,7 @@ static void rank_parts(Order *order) {
 static void list_passes(Order *order) {
   const Stance *stance = order->stance;
   rank_parts(order);
+  add(order, LAYER_BACK, NULL);
   add(order, stance->left_leg_over ? LAYER_RIGHT_LEG : LAYER_LEFT_LEG, NULL);
   add(order, stance->left_leg_over ? LAYER_LEFT_LEG : LAYER_RIGHT_LEG, NULL);
   add_arms(order, TRUE);
