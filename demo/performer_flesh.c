@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define NO_CUT FLT_MAX
+#define BEND_MAX 0.07f /* more than any melt */
 
 typedef struct {
   Flesh *flesh;
@@ -82,7 +83,7 @@ static void dress_head(Tailor *t, const Body *body, gboolean short_hair) {
     float o = (float)side;
     ellipsoid(t, FLESH_SKIN, 0.012f, head, AT(o * 0.0068f, 0.034f, -0.090f), AT(0.0055f, 0.005f, 0.009f));
     ellipsoid(t, FLESH_SKIN, 0.03f, head, AT(o * 0.040f, 0.032f, -0.056f),
-              AT(0.022f, 0.020f, 0.022f)); /* cheek */
+              AT(0.021f, 0.022f, 0.020f)); /* cheek */
     ellipsoid(t, FLESH_SKIN, 0.008f, head, AT(o * 0.074f, 0.012f, 0.012f), AT(0.008f, 0.030f, 0.018f));
     ellipsoid(t, FLESH_SKIN, 0.02f, head, AT(o * 0.031f, 0.003f, -0.109f), AT(0.019f, 0.011f, 0.022f))
         ->carve = TRUE;
@@ -217,8 +218,8 @@ void flesh_dress(Flesh *flesh) {
 static inline float smooth_min(float a, float b, float k) {
   float h = k - fabsf(a - b);
   if (h <= 0)
-    return fminf(a, b);
-  return fminf(a, b) - h * h * 0.25f / k;
+    return MIN(a, b);
+  return MIN(a, b) - h * h * 0.25f / k;
 }
 
 static inline float smooth_max(float a, float b, float k) {
@@ -244,7 +245,7 @@ static inline float solid_distance(const Solid *s, const float p[3]) {
   }
   d *= s->thin;
   if (s->cut != NO_CUT)
-    d = fmaxf(d, (y - s->cut) * s->cut_scale);
+    d = MAX(d, (y - s->cut) * s->cut_scale);
   return d;
 }
 
@@ -274,26 +275,39 @@ static void join_limbs(const Flesh *flesh, int person, float *d, const float p[3
   }
 }
 
+/* Whether the solid is so far away that it can neither be nearest nor bend what is. */
+static inline gboolean solid_idle(const Solid *s, const float p[3], float best) {
+  float x = p[0] - s->centre[0], y = p[1] - s->centre[1], z = p[2] - s->centre[2],
+        far = best + s->reach + BEND_MAX;
+  return x * x + y * y + z * z > far * far;
+}
+
 float flesh_distance(const Flesh *flesh, const guint8 *list, int count, const float p[3], int *group) {
   float d[FLESH_ALL_GROUPS] = {1e3f};
   int groups = flesh->people * FLESH_GROUPS;
   for (int g = 0; g < groups; g++)
     d[g] = 1e3f;
+  float best = 1e2f; /* of the groups that are complete: a list keeps each group together */
+  int last = count > 0 ? flesh->solid[list[0]].group : 0;
   for (int i = 0; i < count; i++) {
     const Solid *s = &flesh->solid[list[i]];
+    if (s->group != last) {
+      best = MIN(best, d[last]);
+      last = s->group;
+    }
     float *into = &d[s->group];
-    if (s->carve && *into > 0.3f)
+    if (s->carve ? *into > 0.3f : solid_idle(s, p, MAX(best, 0)))
       continue;
     float one = solid_distance(s, p);
     *into = s->carve ? smooth_max(*into, -one, s->melt) : smooth_min(*into, one, s->melt);
   }
   for (int person = 0; person < flesh->people; person++)
     join_limbs(flesh, person, d, p);
-  int best = 0;
+  int nearest = 0;
   for (int g = 1; g < groups; g++)
-    if (d[g] < d[best])
-      best = g;
+    if (d[g] < d[nearest])
+      nearest = g;
   if (group)
-    *group = d[best] < 900.0f ? best : -1;
-  return d[best];
+    *group = d[nearest] < 900.0f ? nearest : -1;
+  return d[nearest];
 }

@@ -21,7 +21,7 @@ typedef enum {
 #define FLESH_MAX_SOLIDS 240
 #define FLESH_ALL_GROUPS (FLESH_MAX_PEOPLE * FLESH_GROUPS)
 /* How far beyond its sphere a solid may bend its neighbours or darken them. */
-#define FLESH_MARGIN 0.05f
+#define FLESH_MARGIN 0.06f
 
 /* A round cone along the local y axis from radius r1 at 0 to r2 at h, in a stretched local frame. */
 typedef struct {

@@ -70,7 +70,7 @@ static vec3s mix(vec3s a, vec3s b, float t) {
 
 static float bump(float x, float centre, float width) {
   float t = (x - centre) / width;
-  return expf(-t * t);
+  return t * t > 30 ? 0 : expf(-t * t); /* expf is slow where it underflows */
 }
 
 /* 1 inside an ellipse, with a soft rim. */
@@ -96,7 +96,7 @@ static vec3s paint_eye(vec3s base, float x, float y, float turn, const Wardrobe 
   vec3s out = mix(base, glms_vec3_scale(base, 0.62f),
                   bump(y, upper - 0.0040f, 0.0022f) * (fabsf(across) < 1.1f)); /* fold of the lid */
   out = mix(out, eye, inside);
-  float lash = bump(y, upper - 0.0003f, 0.0016f) * smooth_step(1.22f, 0.9f - 1e-3f, fabsf(across)) +
+  float lash = bump(y, upper - 0.0003f, 0.0016f) * smooth_step(1.22f, 0.9f, fabsf(across)) +
                0.30f * bump(y, lower, 0.0010f) * (fabsf(across) < 1);
   lash = fabsf(across) < 1.2f ? lash : 0;
   return mix(out, dark, 0.95f * lash);
@@ -197,7 +197,8 @@ static vec3s paint_shirt(const Body *body, int kind, vec3s p, const Wardrobe *w)
     float collar = sqrtf((neck.x / 0.068f) * (neck.x / 0.068f) +
                          ((neck.y + 0.012f) / 0.062f) * ((neck.y + 0.012f) / 0.062f) +
                          ((neck.z + 0.040f) / 0.100f) * ((neck.z + 0.040f) / 0.100f));
-    colour = mix(colour, w->trim, smooth_step(1.17f, 1.13f - 1e-3f, collar));
+    colour = collar < 1.02f ? glms_vec3_scale(colour, 0.6f)
+                            : mix(colour, w->trim, smooth_step(1.17f, 1.13f, collar));
     if (q.z < 0) {
       float dx = q.x, dy = q.y + 0.055f, r = sqrtf(dx * dx + dy * dy), a = atan2f(dy, dx);
       float disc = 1 - smooth_step(0.024f, 0.0255f, r);

@@ -94,7 +94,7 @@ static vec3s framed(vec3s wall, float x, float y, float x0, float y0, float x1, 
 }
 
 static vec3s window_view(float x, float y) {
-  vec3s sky = over(RGB(236, 244, 248), RGB(150, 196, 230), smooth_step(-1.3f, -2.4f - 1e-3f, y));
+  vec3s sky = over(RGB(236, 244, 248), RGB(150, 196, 230), smooth_step(-1.3f, -2.4f, y));
   float cloud = grain(x * 2.4f, y * 5, 11) + 0.5f * look_noise(x * 9, y * 16, 3);
   sky = over(sky, RGB(255, 255, 255), smooth_step(0.05f, 0.6f, cloud));
   float hills = -1.36f + 0.07f * sinf(x * 3.1f) + 0.02f * look_noise(x * 25, 0, 2);
@@ -171,7 +171,7 @@ static vec3s wall_paint(float x, float y) {
   wall = shelf_paint(wall, x, y, 1.95f, 2.80f);
   wall = shelf_paint(wall, x, y, -2.15f, -1.70f);
   if (y > -0.92f && !inside(x, y, 1.95f, -2.05f, 2.80f, 0) && !inside(x, y, -2.15f, -2.05f, -1.70f, 0)) {
-    vec3s cream = shade(RGB(228, 220, 204), 0.90f + 0.10f * smooth_step(0, -0.9f - 1e-3f, y));
+    vec3s cream = shade(RGB(228, 220, 204), 0.90f + 0.10f * smooth_step(0, -0.9f, y));
     float u = (x + 10) / 0.46f, in = fabsf(u - floorf(u) - 0.5f) * 0.46f,
           panel = fmaxf(in - 0.175f, fabsf(y + 0.48f) - 0.30f);
     cream = shade(cream, 1 - 0.16f * (fabsf(panel) < 0.006f) + 0.05f * (panel > -0.03f && panel < -0.006f));

@@ -91,7 +91,7 @@ void tiles_trace(const Tiles *tiles, float x, float y, Hit *hit) {
     return;
   vec3s origin, direction;
   camera_ray(tiles->camera, x, y, &origin, &direction);
-  float t = fmaxf(tiles->near[tile], 0), far = tiles->far[tile];
+  float t = MAX(tiles->near[tile], 0), far = tiles->far[tile];
   for (int step = 0; step < MAX_STEPS && t < far; step++) {
     vec3s p = glms_vec3_add(origin, glms_vec3_scale(direction, t));
     int group;
@@ -123,7 +123,7 @@ vec3s hit_normal(const Flesh *flesh, const Hit *hit) {
 
 float hit_openness(const Flesh *flesh, const Hit *hit, vec3s normal) {
   float closed = 0;
-  static const float reach[3] = {0.008f, 0.022f, 0.045f}, weight[3] = {0.25f, 0.35f, 0.4f};
+  static const float reach[3] = {0.008f, 0.018f, 0.032f}, weight[3] = {0.25f, 0.35f, 0.4f};
   for (int i = 0; i < 3; i++) {
     vec3s p = glms_vec3_add(hit->at, glms_vec3_scale(normal, reach[i]));
     float d = flesh_distance(flesh, hit->list, hit->count, p.raw, NULL);
