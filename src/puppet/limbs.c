@@ -8,7 +8,7 @@
 #define MAX_HEADS 24
 #define THICKER 1.45f /* a disc that many times thicker than the limb belongs to the trunk */
 #define TRUNK 0.7f    /* of the thickness at a limb's join: what is as thick belongs to the trunk */
-#define HAIR 0.18f    /* of the height: what sticks out more from a head is a limb */
+#define HAIR 0.22f    /* of the height: what sticks out more from a head is a limb */
 #define NECKING 1.10f /* a head is at least so many times thicker than its neck */
 
 typedef struct {
@@ -146,6 +146,15 @@ static float score_legs(Search *search, const Guess *guess, Limbs *limbs, float 
   return misfit;
 }
 
+/* Of a head without a neck: half its width a little below its top. A thin end is no head. */
+static float thickness_behind(const Search *search, int head) {
+  const Branches *b = search->branches;
+  int node = search->head[head].node, at = node;
+  while (b->parent[at] >= 0 && b->distance[node] - b->distance[at] < 0.06f * search->height)
+    at = b->parent[at];
+  return b->radius[at] / search->height;
+}
+
 static float score_head(Search *search, const Guess *guess, const Limbs *limbs, const float hip[2]) {
   const HeadCandidate *head = &search->head[guess->head];
   const float *at = search->branches->at[limbs->head];
@@ -155,6 +164,8 @@ static float score_head(Search *search, const Guess *guess, const Limbs *limbs, 
   float misfit = 1.2f * tilt * tilt;
   if (head->round)
     misfit -= 0.35f * smooth_step(1.05f, 1.5f, head->prominence) * smooth_step(0.02f, 0.05f, r);
+  else
+    misfit += 0.6f * (1 - smooth_step(0.015f, 0.035f, thickness_behind(search, guess->head)));
   return misfit + 4 * MAX(0, r - 0.28f);
 }
 
@@ -289,7 +300,7 @@ static float price_as_hair(const Search *search, int head, int t) {
   }
   size /= h;
   float above = (centre[1] - b->at[search->tip[t]][1] - 2.2f * r) / h;
-  return 0.6f * size + 3 * MAX(0, size - HAIR) + 2 * MAX(0, above) + 30 * area / (h * h) +
+  return 0.6f * size + 1.5f * MAX(0, size - HAIR) + 2 * MAX(0, above) + 20 * area / (h * h) +
          0.6f * smooth_step(0.45f, 0.75f, thick / MAX(r, 1.0f)) * smooth_step(0.02f, 0.08f, size);
 }
 
