@@ -140,9 +140,10 @@ gboolean body_read(PoseEstimator *estimator, const Image *rgb, const Region *reg
 /* Bilinear sample of the square mask at u, v in 0..1. */
 static float mask_sample(const guint8 *mask, float u, float v) {
   float x = u * BODY_MASK_SIDE - 0.5f, y = v * BODY_MASK_SIDE - 0.5f;
-  float fx = floorf(x), fy = floorf(y), ax = x - fx, ay = y - fy;
-  int x0 = MAX((int)fx, 0), x1 = MIN((int)fx + 1, BODY_MASK_SIDE - 1);
-  int y0 = MAX((int)fy, 0), y1 = MIN((int)fy + 1, BODY_MASK_SIDE - 1);
+  int ix = floor_int(x), iy = floor_int(y);
+  float ax = x - (float)ix, ay = y - (float)iy;
+  int x0 = MAX(ix, 0), x1 = MIN(ix + 1, BODY_MASK_SIDE - 1);
+  int y0 = MAX(iy, 0), y1 = MIN(iy + 1, BODY_MASK_SIDE - 1);
   const guint8 *top = mask + y0 * BODY_MASK_SIDE, *bottom = mask + y1 * BODY_MASK_SIDE;
   float a = top[x0] + ax * (float)(top[x1] - top[x0]), b = bottom[x0] + ax * (float)(bottom[x1] - bottom[x0]);
   return a + ay * (b - a);

@@ -59,9 +59,8 @@ void region_to_picture(const Region *r, float u, float v, float *x, float *y) {
 
 /* One bilinear sample with indices clamped to the picture; x, y relative to pixel centres. */
 static inline void sample(const Image *rgb, float x, float y, float *out) {
-  float fx = floorf(x), fy = floorf(y);
-  float ax = x - fx, ay = y - fy;
-  int ix = (int)fx, iy = (int)fy;
+  int ix = floor_int(x), iy = floor_int(y);
+  float ax = x - (float)ix, ay = y - (float)iy;
   int x0 = CLAMP(ix, 0, rgb->width - 1), x1 = CLAMP(ix + 1, 0, rgb->width - 1);
   int y0 = CLAMP(iy, 0, rgb->height - 1), y1 = CLAMP(iy + 1, 0, rgb->height - 1);
   const guint8 *a = image_at(rgb, x0, y0), *b = image_at(rgb, x1, y0);

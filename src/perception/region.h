@@ -9,6 +9,13 @@ typedef enum {
   BORDER_BLACK      /* beyond the picture there is black: the detectors were trained so */
 } RegionBorder;
 
+/* The greatest integer that is not above x; x within the range of int. The library's floor is a call on
+ * processors from before SSE 4.1, which all programs for x86-64 must run on. */
+static inline int floor_int(float x) {
+  int whole = (int)x;
+  return whole - (x < (float)whole);
+}
+
 /* The angle in [-pi, pi). */
 float angle_wrap(float angle);
 

@@ -11,6 +11,8 @@
 #define JOIN_NEAR 0.20f    /* distance that is allowed at once, in body sizes */
 #define JOIN_DRIFT 0.35f   /* and more for each second of the gap */
 #define SIZE_RATIO 1.6f
+#define TRIM_JUMP 0.12f /* body sizes from one frame to the next; quick dancing stays below 0.04 */
+#define TRIM_LONGEST 4
 #define SPEED_FRAMES 5
 #define SPEED_LASTS 0.4 /* s: a motion is not believed for longer */
 #define REPEAT_SHARE 0.5
@@ -139,6 +141,25 @@ static void append(Tracklet *a, const Tracklet *b) {
   g_array_append_vals(a->slots, b->slots->data, b->slots->len);
 }
 
+/* Before somebody is lost, and just after, the network often grasps at something else: such frames at the
+ * ends, told by how far the whole body jumps, are cut off. */
+static void trim(Tracklet *t) {
+  for (int i = 0; i < TRIM_LONGEST && t->poses->len > 2; i++) {
+    int last = tracklet_end(t) - 1;
+    if (pose_distance(tracklet_pose(t, last), tracklet_pose(t, last - 1)) < TRIM_JUMP)
+      break;
+    g_array_set_size(t->poses, t->poses->len - 1);
+    g_array_set_size(t->slots, t->slots->len - 1);
+  }
+  for (int i = 0; i < TRIM_LONGEST && t->poses->len > 2; i++) {
+    if (pose_distance(tracklet_pose(t, t->first), tracklet_pose(t, t->first + 1)) < TRIM_JUMP)
+      break;
+    g_array_remove_index(t->poses, 0);
+    g_array_remove_index(t->slots, 0);
+    t->first++;
+  }
+}
+
 static void join(GPtrArray *tracklets, const double *time_s) {
   g_autoptr(GArray) joints = find_joints(tracklets, time_s);
   g_autoptr(GHashTable) next = g_hash_table_new(NULL, NULL), has_before = g_hash_table_new(NULL, NULL);
@@ -229,6 +250,8 @@ static void track_free(Track *track) {
 
 GPtrArray *tracklets_to_tracks(GPtrArray *tracklets, const double *time_s, int frames) {
   GPtrArray *tracks = g_ptr_array_new_with_free_func((GDestroyNotify)track_free);
+  for (guint i = 0; i < tracklets->len; i++)
+    trim(tracklets->pdata[i]);
   g_ptr_array_sort(tracklets, by_appearance);
   join(tracklets, time_s);
   drop_weak(tracklets, time_s, frames);
