@@ -18,6 +18,8 @@
 static const float SOMEBODY = 0.1f;     /* mask values above are somebody */
 static const float GROW_CLEAR = 0.022f; /* of the figure's height */
 static const float GROW_NEAR = 0.006f;
+static const float ISLAND =
+    0.002f;                        /* of the plate: smaller known parts within the unknown are not believed */
 static const float SHADOW = 0.03f; /* of the figure's height, below it: the shadow at the feet */
 
 struct PlateBuilder {
@@ -225,11 +227,15 @@ static void lay_out(PlateBuilder *builder, Plate *plate, int *width, int *height
 
 /* --- putting together --- */
 
-/* The border of what is known has chroma from both sides: it is filled, too. */
+/* What has to be filled: the unknown, islands in it that only faults of the masks can have made, and the
+ * border of what is known, whose chroma is shared with the unknown. */
 static Image *hole_of(const Image *known) {
+  gsize n = (gsize)known->width * (gsize)known->height;
   g_autoptr(Plane) hole = plane_from_image(known, 0);
-  for (gsize i = 0; i < (gsize)hole->width * (gsize)hole->height; i++)
-    hole->v[i] = 1 - hole->v[i];
+  g_autofree int *labels = g_new(int, n), *sizes = NULL;
+  plane_regions(hole, 0.5f, labels, &sizes);
+  for (gsize i = 0; i < n; i++)
+    hole->v[i] = labels[i] && (float)sizes[labels[i]] >= ISLAND * (float)n ? 0.0f : 1.0f;
   plane_dilate(hole, 2.0f);
   return plane_to_image(hole);
 }

@@ -7,7 +7,10 @@
  * less noise and rounding.
  *
  * Chroma takes no part of samples whose luma was an outlier, so that colour and brightness come from the same
- * thing. */
+ * thing.
+ *
+ * Where samples fall into several states, the majority is not always the background: which state is, is
+ * decided after a first pass (plate_contest.c), and the rows concerned are made again. */
 #include "stage/plate.h"
 #include "stage/plate_samples.h"
 
@@ -15,9 +18,12 @@
 #include <string.h>
 
 enum {
-  CLOSE = 7,      /* levels from the median within which samples are averaged */
-  OUTLIER = 22,   /* levels from the median beyond which a luma sample shows something else */
-  TIER_NEVER = 3, /* a threshold that no tier reaches */
+  CLOSE = 7,    /* levels from the median within which samples are averaged */
+  OUTLIER = 22, /* levels from the median beyond which a luma sample shows something else */
+  OUTLIER_CHROMA = 14,
+  ALIKE = 36,       /* distance of colours up to which samples show the same */
+  STATE_SHARE = 12, /* percent of the samples that make a state of their own */
+  TIER_NEVER = 3,   /* a threshold that no tier reaches */
   BANDS_MAX = 8,
 };
 
@@ -26,7 +32,8 @@ typedef struct {
   int width, height; /* of the plate */
   AVFrame *plate;
   Image *known;
-  int begin, end; /* chroma rows */
+  int begin, end;   /* chroma rows */
+  GArray *contests; /* Contest, by place */
 } Band;
 
 /* One plane of all samples along one row. */
@@ -247,34 +254,182 @@ static void choose_chroma(const Row luma[2], Row *chroma, guint samples) {
     }
 }
 
-static gpointer run_band(gpointer data) {
-  Band *band = data;
-  guint n = band->samples->len;
-  Row luma[2] = {row_new(n, band->width), row_new(n, band->width)}, chroma = row_new(n, band->width / 2);
-  for (int cy = band->begin; cy < band->end; cy++) {
-    for (int k = 0; k < 2; k++) {
-      int y = 2 * cy + k;
-      for (guint s = 0; s < n; s++) {
-        gsize at = (gsize)s * (gsize)band->width;
-        fetch_luma(band->samples->pdata[s], y, luma[k].value + at, luma[k].use + at, band->width);
-      }
-      choose(&luma[k], n, image_at(band->known, 0, y));
-      find_median(&luma[k], n);
-      store_mean(&luma[k], n, band->plate->data[0] + (gssize)y * band->plate->linesize[0]);
+/* All samples along one chroma row. */
+typedef struct {
+  Row luma[2], u, v;
+} Lines;
+
+static Lines lines_new(guint samples, int width) {
+  return (Lines){{row_new(samples, width), row_new(samples, width)},
+                 row_new(samples, width / 2),
+                 row_new(samples, width / 2)};
+}
+
+static void lines_clear(Lines *lines) {
+  row_clear(&lines->luma[0]);
+  row_clear(&lines->luma[1]);
+  row_clear(&lines->u);
+  row_clear(&lines->v);
+}
+
+/* The colour of a block in one sample. */
+static void block_colour(const Lines *lines, guint s, int x, float colour[3]) {
+  gsize i = (gsize)s * (gsize)lines->luma[0].width + (gsize)(2 * x),
+        k = (gsize)s * (gsize)lines->u.width + (gsize)x;
+  const guint8 *a = lines->luma[0].value + i, *b = lines->luma[1].value + i;
+  colour[0] = (float)(a[0] + a[1] + b[0] + b[1]) / 4;
+  colour[1] = lines->u.value[k];
+  colour[2] = lines->v.value[k];
+}
+
+static gboolean block_counts(const Lines *lines, guint s, int x) {
+  gsize i = (gsize)s * (gsize)lines->luma[0].width + (gsize)(2 * x);
+  const guint8 *a = lines->luma[0].use + i, *b = lines->luma[1].use + i;
+  return a[0] && a[1] && b[0] && b[1];
+}
+
+/* Splits the samples of one block into states: those around the sample that most others resemble, then the
+ * same with what is left. */
+static Contest contest_of(const Lines *lines, guint samples, int x, int at) {
+  float colour[64][3];
+  guint64 left = 0;
+  int all = 0;
+  for (guint s = 0; s < MIN(samples, 64u); s++)
+    if (block_counts(lines, s, x)) {
+      block_colour(lines, s, x, colour[s]);
+      left |= G_GUINT64_CONSTANT(1) << s;
+      all++;
     }
-    choose_chroma(luma, &chroma, n);
-    for (int plane = 1; plane < 3; plane++) {
-      for (guint s = 0; s < n; s++)
-        fetch_chroma(band->samples->pdata[s], plane, cy, chroma.value + (gsize)s * (gsize)chroma.width,
-                     chroma.width);
-      find_median(&chroma, n);
-      store_mean(&chroma, n, band->plate->data[plane] + (gssize)cy * band->plate->linesize[plane]);
+  Contest contest = {.at = at};
+  while (left && contest.count < CONTEST_STATES) {
+    guint64 best = 0;
+    int most = 0, middle = 0;
+    for (int s = 0; s < 64; s++) {
+      guint64 alike = 0;
+      for (int t = 0; t < 64 && left >> s & 1; t++)
+        if (left >> t & 1 && colour_distance(colour[s], colour[t]) <= ALIKE)
+          alike |= G_GUINT64_CONSTANT(1) << t;
+      if (__builtin_popcountll(alike) > most) {
+        most = __builtin_popcountll(alike);
+        best = alike;
+        middle = s;
+      }
+    }
+    left &= ~best;
+    if (most < 2 || most * 100 < all * STATE_SHARE)
+      break;
+    for (int c = 0; c < 3; c++)
+      contest.colour[contest.count][c] = (guint8)(colour[middle][c] + 0.5f);
+    contest.share[contest.count] = (float)most / (float)all;
+    contest.samples[contest.count++] = best;
+  }
+  return contest;
+}
+
+/* Notes the blocks of a row where many samples are far from the median. */
+static void note_contests(const Lines *lines, guint samples, int cy, GArray *contests) {
+  int width = lines->u.width;
+  g_autofree guint8 *used = g_malloc0((gsize)width), *close = g_malloc0((gsize)width);
+  for (guint s = 0; s < samples; s++) {
+    gsize at = (gsize)s * (gsize)width;
+    const guint8 *use = lines->luma[0].use + 2 * at, *fits = lines->u.use + at;
+    const guint8 *u = lines->u.value + at, *v = lines->v.value + at;
+    for (int x = 0; x < width; x++) {
+      int du = u[x] - lines->u.median[x], dv = v[x] - lines->v.median[x];
+      used[x] = (guint8)(used[x] + (use[2 * x] & 1));
+      close[x] =
+          (guint8)(close[x] + (use[2 * x] & fits[x] & (du <= OUTLIER_CHROMA) & (du >= -OUTLIER_CHROMA) &
+                               (dv <= OUTLIER_CHROMA) & (dv >= -OUTLIER_CHROMA)));
     }
   }
-  row_clear(&luma[0]);
-  row_clear(&luma[1]);
-  row_clear(&chroma);
+  for (int x = 0; x < width; x++) {
+    int far = used[x] - close[x];
+    if (far < 2 || far * 100 < used[x] * STATE_SHARE)
+      continue;
+    Contest contest = contest_of(lines, samples, x, cy * width + x);
+    if (contest.count > 1)
+      g_array_append_val(contests, contest);
+  }
+}
+
+/* Only the samples that show the chosen state count in the contested blocks of the row. */
+static void restrict_to_chosen(Lines *lines, guint samples, const Contest *contests, guint count, int cy) {
+  for (guint k = 0; k < count; k++) {
+    const Contest *contest = &contests[k];
+    int x = contest->at - cy * lines->u.width;
+    for (guint s = 0; s < samples && contest->chosen >= 0; s++)
+      if (!(contest->samples[contest->chosen] >> s & 1))
+        for (int i = 0; i < 4; i++)
+          lines->luma[i >> 1].use[(gsize)s * (gsize)lines->luma[0].width + (gsize)(2 * x + (i & 1))] = 0;
+  }
+}
+
+/* One chroma row of the plate. contests: those of the row to respect, or NULL to find them. */
+static void make_row(Band *band, Lines *lines, int cy, const Contest *contests, guint count) {
+  guint n = band->samples->len;
+  g_autofree guint8 *known = g_malloc((gsize)band->width);
+  for (int k = 0; k < 2; k++) {
+    Row *row = &lines->luma[k];
+    int y = 2 * cy + k;
+    for (guint s = 0; s < n; s++) {
+      gsize at = (gsize)s * (gsize)band->width;
+      fetch_luma(band->samples->pdata[s], y, row->value + at, row->use + at, band->width);
+    }
+    choose(row, n, contests ? known : image_at(band->known, 0, y));
+  }
+  if (contests)
+    restrict_to_chosen(lines, n, contests, count, cy);
+  for (int k = 0; k < 2; k++) {
+    find_median(&lines->luma[k], n);
+    store_mean(&lines->luma[k], n, band->plate->data[0] + (gssize)(2 * cy + k) * band->plate->linesize[0]);
+  }
+  choose_chroma(lines->luma, &lines->u, n);
+  memcpy(lines->v.use, lines->u.use, (gsize)n * (gsize)lines->u.width);
+  Row *rows[2] = {&lines->u, &lines->v};
+  for (int plane = 1; plane < 3; plane++) {
+    Row *row = rows[plane - 1];
+    for (guint s = 0; s < n; s++)
+      fetch_chroma(band->samples->pdata[s], plane, cy, row->value + (gsize)s * (gsize)row->width, row->width);
+    find_median(row, n);
+    store_mean(row, n, band->plate->data[plane] + (gssize)cy * band->plate->linesize[plane]);
+  }
+  if (!contests)
+    note_contests(lines, n, cy, band->contests);
+}
+
+/* First pass: by majority, noting where it is contested. */
+static gpointer by_majority(gpointer data) {
+  Band *band = data;
+  Lines lines = lines_new(band->samples->len, band->width);
+  for (int cy = band->begin; cy < band->end; cy++)
+    make_row(band, &lines, cy, NULL, 0);
+  lines_clear(&lines);
   return NULL;
+}
+
+/* Second pass: the rows with contests again, now that these are settled. */
+static gpointer by_decision(gpointer data) {
+  Band *band = data;
+  Lines lines = lines_new(band->samples->len, band->width);
+  const Contest *contests = (const Contest *)(gpointer)band->contests->data;
+  for (guint begin = 0, end; begin < band->contests->len; begin = end) {
+    int cy = contests[begin].at / lines.u.width;
+    gboolean changed = FALSE;
+    for (end = begin; end < band->contests->len && contests[end].at / lines.u.width == cy; end++)
+      changed |= contests[end].chosen > 0;
+    if (changed)
+      make_row(band, &lines, cy, contests + begin, end - begin);
+  }
+  lines_clear(&lines);
+  return NULL;
+}
+
+static void run_bands(Band *band, int bands, GThreadFunc pass) {
+  GThread *thread[BANDS_MAX];
+  for (int i = 0; i < bands; i++)
+    thread[i] = g_thread_new("plate", pass, &band[i]);
+  for (int i = 0; i < bands; i++)
+    g_thread_join(thread[i]);
 }
 
 AVFrame *samples_median(GPtrArray *samples, int width, int height, Image **known) {
@@ -286,14 +441,25 @@ AVFrame *samples_median(GPtrArray *samples, int width, int height, Image **known
     g_error("No memory for a picture of %d x %d.", width, height);
   *known = image_new(width, height, 1);
   Band band[BANDS_MAX];
-  GThread *thread[BANDS_MAX];
   int bands = CLAMP((int)g_get_num_processors(), 1, BANDS_MAX);
   for (int i = 0; i < bands; i++) {
-    band[i] =
-        (Band){samples, width, height, plate, *known, height / 2 * i / bands, height / 2 * (i + 1) / bands};
-    thread[i] = g_thread_new("plate", run_band, &band[i]);
+    GArray *contests = g_array_new(FALSE, FALSE, sizeof(Contest));
+    int begin = height / 2 * i / bands, end = height / 2 * (i + 1) / bands;
+    band[i] = (Band){samples, width, height, plate, *known, begin, end, contests};
   }
+  run_bands(band, bands, by_majority);
+  g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Contest));
   for (int i = 0; i < bands; i++)
-    g_thread_join(thread[i]);
+    g_array_append_vals(all, band[i].contests->data, band[i].contests->len);
+  contests_settle((Contest *)(gpointer)all->data, (int)all->len, plate, *known);
+  guint taken = 0;
+  for (int i = 0; i < bands; i++) {
+    guint count = band[i].contests->len;
+    memcpy(band[i].contests->data, all->data + taken * sizeof(Contest), count * sizeof(Contest));
+    taken += count;
+  }
+  run_bands(band, bands, by_decision);
+  for (int i = 0; i < bands; i++)
+    g_array_unref(band[i].contests);
   return plate;
 }

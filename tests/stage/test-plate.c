@@ -153,6 +153,17 @@ static void fills_behind_somebody_who_stands(void **state) {
   result_clear(&result);
 }
 
+static void sees_through_captions_that_change(void **state) {
+  Result result = film((Set){.sway = 110, .caption = TRUE});
+  g_autoptr(Image) line = image_new(W, H, 1);
+  for (int y = 195; y < 230; y++)
+    memset(image_at(line, 0, y), 255, W);
+  double psnr = clip_psnr(result.plate->picture, result.truth, line, 255);
+  print_message("  %.1f dB under the captions\n", psnr);
+  assert_true(psnr >= 26); /* by majority: 14 */
+  result_clear(&result);
+}
+
 /* Mosaics are compared as a frame sees them. */
 static void joins_what_a_moving_camera_saw(void **state) {
   const Set sets[] = {{.sway = 60, .pan = 2.3f}, {.sway = 60, .grow = 0.003f}};
@@ -193,9 +204,13 @@ static void keeps_few_frames(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(recovers_what_was_seen),          cmocka_unit_test(bears_noise_and_drift),
-      cmocka_unit_test(shows_no_ghost_of_the_unnoticed), cmocka_unit_test(fills_behind_somebody_who_stands),
-      cmocka_unit_test(joins_what_a_moving_camera_saw),  cmocka_unit_test(keeps_few_frames),
+      cmocka_unit_test(recovers_what_was_seen),
+      cmocka_unit_test(bears_noise_and_drift),
+      cmocka_unit_test(shows_no_ghost_of_the_unnoticed),
+      cmocka_unit_test(fills_behind_somebody_who_stands),
+      cmocka_unit_test(sees_through_captions_that_change),
+      cmocka_unit_test(joins_what_a_moving_camera_saw),
+      cmocka_unit_test(keeps_few_frames),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
