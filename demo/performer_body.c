@@ -78,23 +78,22 @@ static void pose_arm(const Moment *m, int side, Body *body) {
   body->curl[side] = arm->curl;
 }
 
-static vec3s ankle_of(const FootPose *foot) {
-  return (vec3s){{foot->ankle.x, -ANKLE_HEIGHT - foot->ankle.y, foot->ankle.z}};
+static mat3s foot_axes(const FootPose *foot, float heel, int side) {
+  return turn_matrix((Turn){(side == 0 ? 1.0f : -1.0f) * foot->yaw, heel, 0});
 }
 
-static mat3s foot_axes(const FootPose *foot, int side) {
-  return turn_matrix((Turn){(side == 0 ? 1.0f : -1.0f) * foot->yaw, foot->heel, 0});
+/* A lifted heel turns the foot about its ball. */
+static vec3s ankle_of(const FootPose *foot, int side) {
+  vec3s ball = {{0, 0.06f, -0.10f}}, flat = {{foot->ankle.x, -ANKLE_HEIGHT - foot->ankle.y, foot->ankle.z}};
+  return glms_vec3_add(flat, glms_vec3_sub(glms_mat3_mulv(foot_axes(foot, 0, side), ball),
+                                           glms_mat3_mulv(foot_axes(foot, foot->heel, side), ball)));
 }
 
 static void pose_leg(const Moment *m, int side, Body *body) {
   BoneFrame *b = body->bone;
   vec3s hip = bone_point(&b[BONE_PELVIS], side == 0 ? HIP_HALF : -HIP_HALF, 0.0f, 0);
-  mat3s foot = foot_axes(&m->foot[side], side);
-  /* A lifted heel turns the foot about its ball. */
-  vec3s ball = {{0, 0.06f, -0.10f}};
-  vec3s ankle = ankle_of(&m->foot[side]);
-  mat3s flat = foot_axes(&(FootPose){.yaw = m->foot[side].yaw}, side);
-  ankle = glms_vec3_add(ankle, glms_vec3_sub(glms_mat3_mulv(flat, ball), glms_mat3_mulv(foot, ball)));
+  vec3s ankle = ankle_of(&m->foot[side], side);
+  mat3s flat = foot_axes(&m->foot[side], 0, side), foot = foot_axes(&m->foot[side], m->foot[side].heel, side);
   vec3s line = glms_vec3_sub(ankle, hip);
   float reach = THIGH_LENGTH + SHIN_LENGTH, far = glms_vec3_norm(line);
   float length = MIN(far, reach * 0.9995f);
@@ -115,11 +114,10 @@ static void pose_leg(const Moment *m, int side, Body *body) {
 /* The greatest height of the pelvis at which this leg still reaches its ankle, slightly bent. */
 static float reachable_height(const Moment *m, int side) {
   vec3s hip = glms_mat3_mulv(turn_matrix(m->hips), (vec3s){{side == 0 ? HIP_HALF : -HIP_HALF, 0, 0}});
-  vec3s ankle = ankle_of(&m->foot[side]);
-  float heel = 0.10f * sinf(m->foot[side].heel); /* what a lifted heel adds */
+  vec3s ankle = ankle_of(&m->foot[side], side);
   float x = m->pelvis.x + hip.x - ankle.x, z = m->pelvis.z + hip.z - ankle.z;
-  float reach = 0.993f * (THIGH_LENGTH + SHIN_LENGTH);
-  return sqrtf(MAX(reach * reach - x * x - z * z, 0.01f)) - ankle.y + heel + hip.y;
+  float reach = 0.996f * (THIGH_LENGTH + SHIN_LENGTH);
+  return sqrtf(MAX(reach * reach - x * x - z * z, 0.01f)) - ankle.y + hip.y;
 }
 
 static float soft_min(float a, float b, float k) {
