@@ -257,7 +257,7 @@ static gboolean cast(Render *render, const Role *roles, GError **error) {
   render->puppets = g_new0(Puppet *, render->roles);
   render->replaced = g_new0(gboolean, tracks->tracks->len);
   for (int k = 0; k < render->roles; k++) {
-    guint track;
+    guint track = 0;
     if (!find_track(tracks, roles[k].person, &track, error))
       return FALSE;
     render->replaced[track] = TRUE;
