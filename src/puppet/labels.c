@@ -476,6 +476,18 @@ static float arm_ratio(const Seeds *s, int side, const float p[2]) {
   return MIN(MIN(upper, fore), hand);
 }
 
+static float forearm_distance(const Seeds *s, int side, const float p[2]) {
+  return segment_distance(s->joint[JOINT_LEFT_ELBOW + side], s->joint[JOINT_LEFT_WRIST + side], p);
+}
+
+/* Pixels that an open hand of this length covers. */
+static float hand_area(const Seeds *s, int side) {
+  float tip[2];
+  parts_finger_tips(s->parts, side, tip);
+  float length = point_distance(s->joint[JOINT_LEFT_WRIST + side], tip);
+  return 0.45f * length * length;
+}
+
 /* Light that a drawn figure sheds would trail behind its arms: what is translucent and far from an arm's
  * bones goes to the head where that is near, and is dropped elsewhere. */
 static void drop_glow(const Seeds *s) {
@@ -483,7 +495,14 @@ static void drop_glow(const Seeds *s) {
   g_autoptr(Plane) head = plane_new(parts->width, parts->height);
   for (int i = 0; i < parts->width * parts->height; i++)
     head->v[i] = parts->label[i] == PART_HEAD;
-  g_autoptr(Plane) to_head = plane_distance(head, 0.5f, NULL);
+  g_autoptr(Plane) to_head = plane_distance(head, 0.5f, NULL), hands = plane_new(parts->width, parts->height);
+  int found[2] = {0};
+  for (int i = 0; i < parts->width * parts->height; i++)
+    if (s->hands[i]) {
+      hands->v[i] = 1;
+      found[s->hands[i] - PART_LEFT_ARM]++;
+    }
+  g_autoptr(Plane) to_hand = plane_distance(hands, 0.5f, NULL);
   for (int i = 0; i < parts->width * parts->height; i++) {
     Part part = parts->label[i];
     float p[2];
@@ -494,8 +513,11 @@ static void drop_glow(const Seeds *s) {
     float away = arm_ratio(s, side, p), alpha = parts->alpha->v[i];
     float from_hand = parts->hidden[side] ? G_MAXFLOAT : hand_distance(parts, side, p) / parts->unit;
     gboolean sheer = alpha < 0.97f && away > 1.25f && from_hand > 0.03f;
+    /* Where the hand's own pixels are known, other things beside it are not the hand. */
+    gboolean beside = found[side] > 0.25f * hand_area(s, side) && to_hand->v[i] > 0.006f * parts->unit &&
+                      forearm_distance(s, side, p) > 1.3f * parts->radius[BONE_LEFT_FOREARM + side];
     gboolean hair = away > 1.25f && from_hand > 0.015f && parts->hair.n && hair_ratio(s, i) < 1.5f;
-    if ((sheer || hair) && to_head->v[i] < 0.04f * parts->unit)
+    if ((sheer || hair || (beside && from_hand < 0.08f)) && to_head->v[i] < 0.04f * parts->unit)
       parts->label[i] = PART_HEAD;
     else if (away > 2.2f && alpha < 0.6f && from_hand > 0.05f)
       parts->label[i] = PART_NONE;
@@ -519,6 +541,49 @@ static void return_legs(const Seeds *s) {
     int side = distance[0] < distance[1] ? 0 : 1;
     if (distance[side] < 1.8f * parts->radius[BONE_LEFT_THIGH + side])
       parts->label[i] = (guint8)(PART_LEFT_LEG + side);
+  }
+}
+
+/* What is left of a pocket's edge around a hidden wrist: too thin to be cloth of its own, it goes with the
+ * cuff. */
+static void return_slivers(const Seeds *s) {
+  Parts *parts = s->parts;
+  if (!parts->hidden[0] && !parts->hidden[1])
+    return;
+  g_autoptr(Plane) torso = plane_new(parts->width, parts->height);
+  for (int i = 0; i < parts->width * parts->height; i++)
+    torso->v[i] = parts->label[i] == PART_TORSO && parts->alpha->v[i] > 0.5f;
+  g_autoptr(Plane) thick = plane_copy(torso);
+  plane_open(thick, 0.011f * parts->unit);
+  for (int side = 0; side < 2; side++) {
+    const float *wrist = s->joint[JOINT_LEFT_WRIST + side];
+    for (int i = 0; i < parts->width * parts->height && parts->hidden[side]; i++) {
+      float p[2];
+      pixel_point(parts, i, p);
+      if (parts->label[i] == PART_TORSO && thick->v[i] < 0.5f &&
+          point_distance(p, wrist) < 0.06f * parts->unit)
+        parts->label[i] = (guint8)(PART_LEFT_ARM + side);
+    }
+  }
+}
+
+/* Where a leg stands before the far side of a skirt, its outline and the light on it are its own. */
+static void widen_legs(const Seeds *s) {
+  Parts *parts = s->parts;
+  if (!parts->skirt)
+    return;
+  g_autoptr(Plane) legs = plane_new(parts->width, parts->height);
+  g_autofree int *nearest = g_new(int, (gsize)parts->width *(gsize)parts->height);
+  for (int i = 0; i < parts->width * parts->height; i++)
+    legs->v[i] = parts->label[i] == PART_LEFT_LEG || parts->label[i] == PART_RIGHT_LEG;
+  g_autoptr(Plane) distance = plane_distance(legs, 0.5f, nearest);
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float y = (float)(i / parts->width) + 0.5f;
+    if (parts->label[i] != PART_TORSO || nearest[i] < 0 || distance->v[i] > 0.007f * parts->unit)
+      continue;
+    Part leg = parts->label[nearest[i]];
+    if (y > parts->leg_hem[leg - PART_LEFT_LEG] + 0.015f * parts->unit)
+      parts->label[i] = (guint8)leg;
   }
 }
 
@@ -553,9 +618,11 @@ void parts_label(Parts *parts) {
   return_hands(&s);
   return_cuff(&s, 0);
   return_cuff(&s, 1);
+  return_slivers(&s);
   return_legs(&s);
   drop_islands(parts);
   smooth_borders(parts);
+  widen_legs(&s);
   drop_glow(&s);
   drop_islands(parts);
 }

@@ -278,7 +278,7 @@ static void soften(Plane *mask, float sigma) {
  * them), continued. sheer: a fourth plane of alpha is continued likewise. */
 static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colour[4]) {
   const Parts *parts = cutting->parts;
-  float margin = (part == PART_TORSO ? 0.016f : 0.009f) * parts->unit;
+  float margin = (sheer ? 0.012f : part == PART_TORSO ? 0.016f : 0.009f) * parts->unit;
   g_autoptr(Plane) foreign = plane_new(parts->width, parts->height),
                    known = plane_new(parts->width, parts->height);
   for (int i = 0; i < cutting->n; i++)
@@ -301,7 +301,7 @@ static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colo
     for (int i = 0; i < w * h; i++)
       small[c]->v[i] = share->v[i] >= 0.5f ? small[c]->v[i] / share->v[i] : 0;
   }
-  fill_unknown(small, sheer ? 4 : 3, share, 0.2f);
+  fill_unknown(small, sheer ? 4 : 3, share, sheer ? 0 : 0.2f);
   for (int c = 0; c < 4 && small[c]; c++) {
     colour[c] = plane_resize(small[c], parts->width, parts->height);
     plane_free(small[c]);

@@ -167,9 +167,35 @@ static gboolean skin_colour(const Parts *parts, float skin[3]) {
   return TRUE;
 }
 
+/* Where a sleeve ends: along the forearm, the place that all but a few of its pixels come before. The wrist
+ * of a hidden hand is put a little inside. */
+static void find_cuff(Rig *rig, const Parts *parts, int side) {
+  const float *elbow = parts->figure.joint[JOINT_LEFT_ELBOW + side],
+              *wrist = parts->figure.joint[JOINT_LEFT_WRIST + side];
+  float length = point_distance(elbow, wrist);
+  int count[200] = {0}, total = 0, seen = 0, end = 0;
+  if (length < 0.03f * parts->unit)
+    return;
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float p[2] = {(float)(i % parts->width) + 0.5f, (float)(i / parts->width) + 0.5f};
+    float along = segment_along(elbow, wrist, p);
+    if (parts->label[i] != PART_LEFT_ARM + side || parts->alpha->v[i] < 0.5f || along < 0.5f || along >= 2)
+      continue;
+    count[(int)(along * 100)]++;
+    total++;
+  }
+  while (end < 199 && seen + count[end] < 0.96f * (float)total)
+    seen += count[end++];
+  float at = (float)end / 100 - 0.012f * parts->unit / length;
+  if (total && at > 0.7f && at < 1.5f)
+    point_mix(rig->figure.joint[JOINT_LEFT_ELBOW + side], rig->figure.joint[JOINT_LEFT_WRIST + side], at,
+              rig->figure.joint[JOINT_LEFT_WRIST + side]);
+}
+
 /* Turns the upright hand into the forearm's direction: the texture stays, the mesh and the hand joint are
  * placed. */
 static void add_drawn_hand(Rig *rig, const Parts *parts, int side) {
+  find_cuff(rig, parts, side);
   float skin[3], origin[2], length = 0.098f * rig->figure.height;
   if (!skin_colour(parts, skin))
     return;
