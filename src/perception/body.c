@@ -14,6 +14,7 @@
 #define HEAT_REACH 3
 #define HEAT_MIN 0.5f
 #define REGION_SCALE 1.25f
+#define SAME_BODY 0.08f /* of its size: a limb may differ, the whole may not */
 
 enum { OUT_POINTS, OUT_FLAG, OUT_MASK, OUT_HEAT, OUT_WORLD };
 
@@ -161,12 +162,13 @@ Image *body_mask(const BodyReading *reading, int width, int height, int mask_wid
   int x1 = (int)CLAMP((r->cx + reach_x) / step_x + 2, 0, (float)mask_width);
   int y0 = (int)CLAMP((r->cy - reach_y) / step_y - 1, 0, (float)mask_height);
   int y1 = (int)CLAMP((r->cy + reach_y) / step_y + 2, 0, (float)mask_height);
+  float per_width = 1 / r->width, per_height = 1 / r->height;
   for (int j = y0; j < y1; j++) {
     guint8 *row = image_at(out, 0, j);
     float dy = ((float)j + 0.5f) * step_y - r->cy;
     for (int i = x0; i < x1; i++) {
       float dx = ((float)i + 0.5f) * step_x - r->cx;
-      float u = (dx * c + dy * s) / r->width + 0.5f, v = (-dx * s + dy * c) / r->height + 0.5f;
+      float u = (dx * c + dy * s) * per_width + 0.5f, v = (-dx * s + dy * c) * per_height + 0.5f;
       if (u >= 0 && u <= 1 && v >= 0 && v <= 1)
         row[i] = (guint8)(mask_sample(reading->mask, u, v) + 0.5f);
     }
@@ -174,15 +176,18 @@ Image *body_mask(const BodyReading *reading, int width, int height, int mask_wid
   return out;
 }
 
-gboolean body_is_same(const Pose *a, const Pose *b) {
-  /* Shoulders, elbows, wrists, hips, knees, ankles: a limb may differ, the whole may not. */
-  float sum = 0, size = 0.5f * (hypotf(a->box[2], a->box[3]) + hypotf(b->box[2], b->box[3])), weight = 0;
+float body_distance(const Pose *a, const Pose *b, float dx, float dy) {
+  float size = 0.5f * (hypotf(a->box[2], a->box[3]) + hypotf(b->box[2], b->box[3])), sum = 0, weight = 0;
   for (int i = POSE_LEFT_SHOULDER; i <= POSE_RIGHT_ANKLE; i++) {
     if (i >= POSE_LEFT_PINKY && i <= POSE_RIGHT_THUMB)
       continue;
     float w = MIN(a->image[i].visibility, b->image[i].visibility) + 0.05f;
-    sum += w * hypotf(a->image[i].x - b->image[i].x, a->image[i].y - b->image[i].y);
+    sum += w * hypotf(a->image[i].x + dx - b->image[i].x, a->image[i].y + dy - b->image[i].y);
     weight += w;
   }
-  return sum / weight < 0.08f * size;
+  return sum / weight / MAX(size, 1);
+}
+
+gboolean body_is_same(const Pose *a, const Pose *b) {
+  return body_distance(a, b, 0, 0) < SAME_BODY;
 }

@@ -30,5 +30,9 @@ gboolean body_read(PoseEstimator *estimator, const Image *rgb, const Region *reg
 /* The mask over the whole picture [height, width], sampled at mask_width x mask_height (transfer full). */
 Image *body_mask(const BodyReading *reading, int width, int height, int mask_width, int mask_height);
 
-/* Both poses are of one body: mean distance of their joints as a part of the body's size is small. */
+/* Mean distance of the joints of a, moved by (dx, dy) pixels, from those of b, as a part of the body's size (the diagonal of
+ * its box). What both see counts most. */
+float body_distance(const Pose *a, const Pose *b, float dx, float dy);
+
+/* Both are of one body: the distance is small. */
 gboolean body_is_same(const Pose *a, const Pose *b);

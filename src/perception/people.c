@@ -120,7 +120,7 @@ static gboolean look_again(PoseEstimator *estimator, const Image *rgb, BodyReadi
     return TRUE;
   if (!body_read(estimator, rgb, &region, reading, error))
     return FALSE;
-  *steady = reading->pose.score > flag && pose_distance(&before, &reading->pose) < move;
+  *steady = reading->pose.score > flag && body_distance(&before, &reading->pose, 0, 0) < move;
   return TRUE;
 }
 

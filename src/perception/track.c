@@ -109,8 +109,8 @@ static int part_doubles(Tracker *tracker) {
       Person *a = &tracker->person[i], *b = &tracker->person[k];
       if (!a->alive || !b->alive || !body_is_same(&tracker->reading[i]->pose, &tracker->reading[k]->pose))
         continue;
-      float jump_a = pose_distance(&a->last, &tracker->reading[i]->pose);
-      float jump_b = pose_distance(&b->last, &tracker->reading[k]->pose);
+      float jump_a = body_distance(&a->last, &tracker->reading[i]->pose, 0, 0);
+      float jump_b = body_distance(&b->last, &tracker->reading[k]->pose, 0, 0);
       lose(tracker, jump_a > jump_b ? i : k);
       lost++;
     }

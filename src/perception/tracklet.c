@@ -57,22 +57,6 @@ static void middle(const Pose *pose, float *x, float *y) {
   *y = 0.5f * (pose->image[POSE_LEFT_HIP].y + pose->image[POSE_RIGHT_HIP].y);
 }
 
-static float shifted_distance(const Pose *a, const Pose *b, float dx, float dy) {
-  float sum = 0, weight = 0, size = MAX(0.5f * (size_of(a) + size_of(b)), 1);
-  for (int i = POSE_LEFT_SHOULDER; i <= POSE_RIGHT_ANKLE; i++) {
-    if (i >= POSE_LEFT_PINKY && i <= POSE_RIGHT_THUMB)
-      continue;
-    float w = MIN(a->image[i].visibility, b->image[i].visibility) + 0.05f;
-    sum += w * hypotf(a->image[i].x + dx - b->image[i].x, a->image[i].y + dy - b->image[i].y);
-    weight += w;
-  }
-  return sum / weight / size;
-}
-
-float pose_distance(const Pose *a, const Pose *b) {
-  return shifted_distance(a, b, 0, 0);
-}
-
 /* --- joining --- */
 
 typedef struct {
@@ -106,8 +90,8 @@ static float join_cost(const Tracklet *a, const Tracklet *b, const double *time_
   float fx, fy, bx, by;
   lead(a, time_s, 1, gap, &fx, &fy);
   lead(b, time_s, -1, gap, &bx, &by);
-  float cost = MIN(shifted_distance(end, begin, fx, fy), shifted_distance(end, begin, -bx, -by));
-  cost = MIN(cost, pose_distance(end, begin));
+  float cost = MIN(body_distance(end, begin, fx, fy), body_distance(end, begin, -bx, -by));
+  cost = MIN(cost, body_distance(end, begin, 0, 0));
   return cost < JOIN_NEAR + JOIN_DRIFT * (float)gap ? cost + 0.1f * (float)gap : INFINITY;
 }
 
@@ -146,13 +130,13 @@ static void append(Tracklet *a, const Tracklet *b) {
 static void trim(Tracklet *t) {
   for (int i = 0; i < TRIM_LONGEST && t->poses->len > 2; i++) {
     int last = tracklet_end(t) - 1;
-    if (pose_distance(tracklet_pose(t, last), tracklet_pose(t, last - 1)) < TRIM_JUMP)
+    if (body_distance(tracklet_pose(t, last), tracklet_pose(t, last - 1), 0, 0) < TRIM_JUMP)
       break;
     g_array_set_size(t->poses, t->poses->len - 1);
     g_array_set_size(t->slots, t->slots->len - 1);
   }
   for (int i = 0; i < TRIM_LONGEST && t->poses->len > 2; i++) {
-    if (pose_distance(tracklet_pose(t, t->first), tracklet_pose(t, t->first + 1)) < TRIM_JUMP)
+    if (body_distance(tracklet_pose(t, t->first), tracklet_pose(t, t->first + 1), 0, 0) < TRIM_JUMP)
       break;
     g_array_remove_index(t->poses, 0);
     g_array_remove_index(t->slots, 0);

@@ -16,9 +16,6 @@ void tracklet_add(Tracklet *tracklet, const Pose *pose, gint8 slot);
 int tracklet_end(const Tracklet *tracklet);
 const Pose *tracklet_pose(const Tracklet *tracklet, int frame);
 
-/* Mean distance of the joints of two poses, as a part of the body's size (the diagonal of its box). */
-float pose_distance(const Pose *a, const Pose *b);
-
 /* Joins tracklets of the same shot where one goes on where another ended, drops those that repeat another or
  * are too short, numbers the rest and smooths them. Takes the poses out of `tracklets`. Element type of the
  * result: Track *. */
