@@ -50,6 +50,7 @@ static inline VideoInfo clip_info(int width, int height) {
                      .height = height,
                      .time_base = {1, 25},
                      .frame_rate = {25, 1},
+                     .aspect = {1, 1},
                      .frames = 1,
                      .seconds = 1,
                      .range = AVCOL_RANGE_MPEG,
