@@ -1,6 +1,6 @@
 /* What differs from the ground is ink. A flood from the border finds the outside, and everything else is the
- * figure. Where outlines have gaps the inside leaks; ink is closed with growing radii and what that encloses
- * is added.
+ * figure. Where outlines have gaps the inside leaks; rooms that a disc cannot enter are added, for discs of
+ * growing radii.
  *
  * Line art and flat colour need opposite treatment of holes: inside an outline paper is figure, beside a
  * coloured arm it is ground. The share of ink tells which of them a picture is. */
@@ -14,12 +14,13 @@
 #define WORK_SIDE 1000     /* longer side at which the outline is sought */
 #define PLAIN_ENOUGH 0.72f /* share of the margin that must be ground */
 #define COLOURED 0.62f     /* share of ink above which a figure counts as coloured, not outlined */
-#define BRUSH 0.12f  /* half width, over the root of the figure's area, that no stroke of line art has */
-#define HOLE 0.0015f /* of the figure's area: smaller holes are gaps in the colour */
-#define STROKE                                                                                               \
-  0.004f          /* of the longer side: half of what a thin stroke is widened by, so that it can be cut */
-#define ROOM 3.5f /* inner radius of what a bridge may enclose, over the bridge's radius */
-static const float closings[] = {0.003f, 0.006f, 0.010f, 0.016f, 0.024f}; /* of the longer side */
+#define BRUSH 0.12f        /* half width, over the root of the area, that no stroke of line art has */
+#define HOLE 0.0015f       /* of the figure's area: smaller holes are gaps in the colour */
+#define STROKE 0.004f      /* of the longer side: margin around thin strokes, so that they can be cut */
+#define ROOM 3.5f          /* inner radius of what a gap may lead into, over the gap's half width */
+
+/* Half widths of gaps that are bridged, of the longer side. */
+static const float gaps[] = {0.003f, 0.006f, 0.010f, 0.016f, 0.024f};
 
 static gsize count_inside(const Plane *mask) {
   gsize n = 0;
@@ -100,36 +101,40 @@ static float *inner_radii(const Plane *mask, const int *labels, int regions) {
   return radii;
 }
 
-/* Adds to the figure what ink encloses once gaps of up to twice the radius are bridged, and those bridges.
- * Where the room behind a bridge is hardly wider than the gap it is no leak but the space between two limbs.
+/* What a disc cannot reach that rolls in from the border around the ink: gaps narrower than the disc stop it.
  */
+static Plane *unreached(const Plane *ink, float radius) {
+  gsize n = (gsize)ink->width * (gsize)ink->height;
+  g_autoptr(Plane) barrier = plane_copy(ink);
+  plane_dilate(barrier, radius);
+  Plane *reached = enclosed(barrier);
+  for (gsize i = 0; i < n; i++)
+    reached->v[i] = 1 - reached->v[i];
+  plane_dilate(reached, radius);
+  for (gsize i = 0; i < n; i++)
+    reached->v[i] = reached->v[i] < 0.5f && ink->v[i] < 0.5f;
+  return reached;
+}
+
+/* Adds to the figure what ink encloses but for gaps of up to twice the radius. Where the room behind a gap is
+ * hardly wider than the gap it is no leak but the space between two limbs. */
 static void bridge_gaps(Plane *figure, const Plane *ink, float radius) {
   gsize n = (gsize)ink->width * (gsize)ink->height;
-  g_autoptr(Plane) closed = plane_copy(ink), room = plane_new(ink->width, ink->height);
-  plane_close(closed, radius);
-  g_autoptr(Plane) full = enclosed(closed);
+  g_autoptr(Plane) room = unreached(ink, radius);
   for (gsize i = 0; i < n; i++)
-    room->v[i] = full->v[i] >= 0.5f && closed->v[i] < 0.5f && figure->v[i] < 0.5f;
+    room->v[i] *= figure->v[i] < 0.5f;
   g_autofree int *labels = g_new(int, n);
   int regions = plane_regions(room, 0.5f, labels, NULL);
   g_autofree float *radii = inner_radii(room, labels, regions);
-  gboolean any = FALSE;
-  for (gsize i = 0; i < n; i++) {
-    room->v[i] = labels[i] && radii[labels[i]] >= ROOM * radius;
-    any |= room->v[i] > 0;
-  }
-  if (!any)
-    return;
-  g_autoptr(Plane) distance = plane_distance(room, 0.5f, NULL);
   for (gsize i = 0; i < n; i++)
-    if (full->v[i] >= 0.5f && distance->v[i] <= 2 * radius + 1)
+    if (labels[i] && radii[labels[i]] >= ROOM * radius)
       figure->v[i] = 1;
 }
 
 static Plane *fill_figure(const Plane *ink) {
   Plane *figure = enclosed(ink);
-  for (gsize i = 0; i < G_N_ELEMENTS(closings); i++)
-    bridge_gaps(figure, ink, closings[i] * (float)MAX(ink->width, ink->height));
+  for (gsize i = 0; i < G_N_ELEMENTS(gaps); i++)
+    bridge_gaps(figure, ink, gaps[i] * (float)MAX(ink->width, ink->height));
   Plane *result = enclosed(figure);
   plane_free(figure);
   return result;
