@@ -26,14 +26,29 @@ typedef struct {
   float step;        /* plate pixels per cell */
 } Grid;
 
-static int compare_floats(const void *a, const void *b) {
-  float x = *(const float *)a, y = *(const float *)b;
-  return (x > y) - (x < y);
-}
-
+/* Reorders the values; Hoare's selection. */
 static float median_of(float *values, int count) {
-  qsort(values, (gsize)count, sizeof *values, compare_floats);
-  return count % 2 ? values[count / 2] : 0.5f * (values[count / 2 - 1] + values[count / 2]);
+  int low = 0, high = count - 1, middle = (count - 1) / 2;
+  while (low < high) {
+    float pivot = values[middle];
+    int i = low, j = high;
+    while (i <= j) {
+      while (values[i] < pivot)
+        i++;
+      while (values[j] > pivot)
+        j--;
+      if (i <= j) {
+        float t = values[i];
+        values[i++] = values[j];
+        values[j--] = t;
+      }
+    }
+    if (j < middle)
+      low = i;
+    if (i > middle)
+      high = j;
+  }
+  return values[middle];
 }
 
 /* Mean y, u, v of the cell in the sample; NAN where too little of it is clear. */
