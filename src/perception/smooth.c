@@ -13,7 +13,7 @@
 #define CUTOFF_SLOW 2.5   /* visibility, box */
 #define SPIKE_LEAST 0.05f /* of the body's size */
 #define SPIKE_REACH 7
-#define EXCHANGE_LONGEST 0.5 /* s */
+#define EXCHANGE_GAP 0.2 /* s */
 /* In a longer gap the motion must not run on: the straight line across it counts for something, and the
  * frames at its edges, where the body was about to be lost, for less. */
 #define GAP_SHORT 2 /* frames */
@@ -228,23 +228,27 @@ static gboolean is_exchanged(const Pose *a, const Pose *b) {
   return same > 12 * 0.06f * size_of(a) && other < 0.5f * same;
 }
 
-/* Between two exchanges that lie close together the names are put right; a single one is left alone, for the
- * later names may be the right ones. */
+/* A body does not change sides from one frame to the next: at every such jump the network has changed its
+ * mind, and which frames share their names is then known all along. The names that most frames have are taken
+ * for the right ones. Across a longer gap nothing is concluded, since a person may have turned in it: each
+ * run between gaps is settled alone. */
 static void undo_exchanges(const double *time_s, const gboolean *seen, int n, Pose *poses) {
-  int last = -1, begin = -1;
-  for (int i = 0; i < n; i++) {
-    if (!seen[i])
+  g_autofree gboolean *other = g_new0(gboolean, n);
+  int last = -1, begin = 0, others = 0, total = 0;
+  for (int i = 0; i <= n; i++) {
+    if (i < n && !seen[i])
       continue;
-    if (last >= 0 && is_exchanged(&poses[last], &poses[i])) {
-      if (begin >= 0 && time_s[i] - time_s[begin] <= EXCHANGE_LONGEST) {
-        for (int k = begin; k < i; k++)
-          if (seen[k])
-            exchange(&poses[k]);
-        begin = -1;
-      } else {
-        begin = i;
-      }
+    if (i == n || (last >= 0 && time_s[i] - time_s[last] > EXCHANGE_GAP)) {
+      for (int k = begin; k < i; k++)
+        if (seen[k] && other[k] == (2 * others <= total))
+          exchange(&poses[k]);
+      begin = i, others = total = 0, last = -1;
     }
+    if (i == n)
+      break;
+    other[i] = last >= 0 && other[last] != is_exchanged(&poses[last], &poses[i]);
+    others += other[i];
+    total++;
     last = i;
   }
 }
