@@ -19,7 +19,9 @@
 #define MAX_LEVELS 12
 #define BORDER 6   /* repeated pixels around a texture */
 #define STEEP 2.0f /* texture pixels per pixel; above it a triangle is drawn with care */
-#define UNIT 4096  /* fixed point of texture coordinates: textures up to 500 thousand pixels wide */
+#define UNIT_BITS 12
+#define UNIT                                                                                                 \
+  (1 << UNIT_BITS) /* fixed point of texture coordinates: textures up to 500 thousand pixels wide */
 
 typedef gint32 V4i __attribute__((vector_size(16)));
 typedef guint32 V4u __attribute__((vector_size(16)));
@@ -132,18 +134,18 @@ static int choose_level(const RasterTexture *texture, float scale) {
 /* Two texels (lanes 0 and 2), bilinear at fixed-point (u, v) of the bordered level, texel middles at whole
  * numbers. Modulo 2^16 the products may overflow; their sums do not. */
 INLINE V4u texels(const Level *level, V4i uv) {
-  V4i whole = uv / UNIT, part = (uv & (UNIT - 1)) >> 4;
+  V4i whole = uv >> UNIT_BITS, part = (uv & (UNIT - 1)) >> (UNIT_BITS - 8);
   const guint8 *p = level->pixels + (gsize)whole[1] * level->stride + (gsize)whole[0] * 4;
   const guint8 *q = level->pixels + (gsize)whole[3] * level->stride + (gsize)whole[2] * 4;
   guint64 a, b, c, d; /* in registers: halves stored and read as a whole would wait for each other */
   memcpy(&a, p, 8), memcpy(&b, q, 8), memcpy(&c, p + level->stride, 8), memcpy(&d, q + level->stride, 8);
   V16b upper = (V16b)(V2l){a, b}, lower = (V16b)(V2l){c, d};
-  guint16 u0 = (guint16)part[0], v0 = (guint16)part[1], u1 = (guint16)part[2], v1 = (guint16)part[3];
-  V16s fu = {u0, u0, u0, u0, u0, u0, u0, u0, u1, u1, u1, u1, u1, u1, u1, u1};
-  V16s fv = {v0, v0, v0, v0, v0, v0, v0, v0, v1, v1, v1, v1, v1, v1, v1, v1};
+  V16s parts = (V16s)__builtin_shufflevector(part, part, 0, 1, 2, 3, 0, 1, 2, 3);
+  V16s fu = __builtin_shufflevector(parts, parts, 0, 0, 0, 0, 0, 0, 0, 0, 12, 12, 12, 12, 12, 12, 12, 12);
+  V16s fv = __builtin_shufflevector(parts, parts, 2, 2, 2, 2, 2, 2, 2, 2, 14, 14, 14, 14, 14, 14, 14, 14);
   V16s top = __builtin_convertvector(upper, V16s), bottom = __builtin_convertvector(lower, V16s);
   V16s column = ((top << 8) + (bottom - top) * fv + 128) >> 8;
-  V16s right = __builtin_shuffle(column, (V16s){4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
+  V16s right = __builtin_shufflevector(column, column, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
   V16s pixel = ((column << 8) + (right - column) * fu + 128) >> 8;
   return (V4u) __builtin_convertvector(pixel, V16b);
 }
@@ -275,9 +277,8 @@ INLINE float hold(float x, float least, float most) {
   return x < most ? x : most;
 }
 
-INLINE V8f either(V8i mask, V8f yes, V8f no) {
-  return (V8f)(((V8i)yes & mask) | ((V8i)no & ~mask));
-}
+/* A macro, since passing such vectors to functions depends on the processor. */
+#define EITHER(mask, yes, no) ((V8f)(((V8i)(yes) & (mask)) | ((V8i)(no) & ~(mask))))
 
 /* mask: 0 or -1 in every lane */
 INLINE gboolean any(V4i mask) {
@@ -288,9 +289,9 @@ INLINE gboolean any(V4i mask) {
 #endif
 }
 
-INLINE gboolean any_of_pair(V8i mask) {
+INLINE gboolean any_of_pair(const V8i *mask) {
   typedef gint64 V4l __attribute__((vector_size(32)));
-  V4l m = (V4l)mask;
+  V4l m = (V4l)*mask;
   return ((m[0] | m[1]) | (m[2] | m[3])) != 0;
 }
 
@@ -336,25 +337,26 @@ INLINE void draw_rows(Samples *samples, const RasterMesh *mesh, const Level *lev
       float fx = (float)x;
       V8f z = offset + (s->z.at + s->z.x * fx);
       if (careful) {
-        z = either(z > least, z, least);
-        z = either(z < most, z, most);
+        z = EITHER(z > least, z, least);
+        z = EITHER(z < most, z, most);
       }
       z += lift;
       V8i write = ((e0 | e1 | e2) >= 0) & (z > depth[x / 2]);
-      if (!any_of_pair(write))
+      if (!any_of_pair(&write))
         continue;
       V4f uv = uv_row + uv_step * fx;
       if (careful)
         for (int i = 0; i < 4; i++)
           uv[i] = hold(uv[i], s->least[1 + i % 2], s->most[1 + i % 2]);
       V4u pair = texels(level, __builtin_convertvector(uv, V4i));
-      guint32 t = pair[0], r = pair[2];
-      if (careful && mesh->fade)
-        t = faded(t, s->fade.at + s->fade.x * fx), r = faded(r, s->fade.at + s->fade.x * (fx + 1));
-      V8u texture = {t, t, t, t, r, r, r, r};
+      if (careful && mesh->fade) {
+        pair[0] = faded(pair[0], s->fade.at + s->fade.x * fx);
+        pair[2] = faded(pair[2], s->fade.at + s->fade.x * (fx + 1));
+      }
+      V8u texture = __builtin_shufflevector(pair, pair, 0, 0, 0, 0, 2, 2, 2, 2);
       V8i dense = (V8i)texture < 0; /* alpha of one half and more */
       V8i solid = write & dense;
-      depth[x / 2] = either(solid, z, depth[x / 2]);
+      depth[x / 2] = EITHER(solid, z, depth[x / 2]);
       write = solid | (write & (V8i)(colour[x / 2] >> 24 < texture >> 24));
       colour[x / 2] = (colour[x / 2] & ~(V8u)write) | (texture & (V8u)write);
     }

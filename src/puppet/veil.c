@@ -45,7 +45,7 @@ struct Veil {
   float *near;                 /* squared distance along the row */
   int range[4];                /* of the cover in mask pixels */
   Grid grid[LEVELS];
-  gint16 *correction[3];              /* [grid height][grid width], 1/16 levels */
+  gint16 *correction[3];              /* [grid height][grid width], 1/8 levels */
   int cells[4];                       /* where it is valid */
   Steps mask_steps[2], cell_steps[2]; /* luma, chroma columns */
   gint16 *row;                        /* scratch rows */
@@ -257,43 +257,49 @@ static gboolean covered(const Veil *veil, int cx, int cy) {
   return FALSE;
 }
 
-static float mean_difference(const guint8 *a, gssize a_stride, const guint8 *b, gssize b_stride, int width,
-                             int height) {
-  int sum = 0;
-  for (int y = 0; y < height; y++)
-    for (int x = 0; x < width; x++)
-      sum += a[y * a_stride + x] - b[y * b_stride + x];
-  return (float)sum / (float)(width * height);
+/* Adds up the differences of some rows, column by column. */
+FASTEST static void add_differences(const guint8 *restrict a, gssize a_stride, const guint8 *restrict b,
+                                    gssize b_stride, int n, int rows, gint16 *restrict sum) {
+  memset(sum, 0, (gsize)n * sizeof *sum);
+  for (int y = 0; y < rows; y++, a += a_stride, b += b_stride)
+    for (int x = 0; x < n; x++)
+      sum[x] = (gint16)(sum[x] + a[x] - b[x]);
 }
 
-FASTEST static void compare(Veil *veil, const AVFrame *frame, const BackingView *view, const int cells[4]) {
+/* Mean differences of a row of cells in one plane. */
+static void compare_row(Veil *veil, const AVFrame *frame, const BackingView *view, int p, int cy,
+                        const int cells[4]) {
+  int shift = p > 0, size = CELL >> shift, width = (veil->width + shift) >> shift,
+      height = (veil->height + shift) >> shift;
+  int x0 = cells[0] * size, x1 = MIN(width, cells[2] * size), y0 = cy * size, rows = MIN(size, height - y0);
+  float *value = veil->grid[0].value[p] + (gsize)cy * (gsize)veil->grid[0].width;
+  if (rows > 0 && x0 < x1)
+    add_differences(frame->data[p] + (gssize)y0 * frame->linesize[p] + x0, frame->linesize[p],
+                    view->plane[p] + y0 * view->stride[p] + x0, view->stride[p], x1 - x0, rows, veil->row);
+  for (int cx = cells[0]; cx < cells[2]; cx++) {
+    int from = cx * size, to = MIN(from + size, x1), sum = 0;
+    for (int x = from; x < to; x++)
+      sum += veil->row[x - x0];
+    value[cx] = rows > 0 && from < to ? (float)sum / (float)((to - from) * rows) : 0;
+  }
+}
+
+static void compare(Veil *veil, const AVFrame *frame, const BackingView *view, const int cells[4]) {
   Grid *grid = &veil->grid[0];
-  for (int cy = cells[1]; cy < cells[3]; cy++)
+  for (int cy = cells[1]; cy < cells[3]; cy++) {
+    for (int p = 0; p < 3; p++)
+      compare_row(veil, frame, view, p, cy, cells);
     for (int cx = cells[0]; cx < cells[2]; cx++) {
       gsize at = (gsize)cy * (gsize)grid->width + (gsize)cx;
-      grid->weight[at] = 0;
-      for (int c = 0; c < 3; c++)
-        grid->value[c][at] = 0;
-      if (covered(veil, cx, cy))
-        continue;
-      float difference[3], largest = 0;
-      for (int c = 0; c < 3; c++) {
-        int size = c ? CELL / 2 : CELL, x = cx * size, y = cy * size;
-        int w = MIN(size, ((veil->width + (c > 0)) >> (c > 0)) - x),
-            h = MIN(size, ((veil->height + (c > 0)) >> (c > 0)) - y);
-        if (w <= 0 || h <= 0)
-          difference[c] = 0;
-        else
-          difference[c] =
-              mean_difference(frame->data[c] + (gssize)y * frame->linesize[c] + x, frame->linesize[c],
-                              view->plane[c] + y * view->stride[c] + x, view->stride[c], w, h);
-        largest = MAX(largest, fabsf(difference[c]));
-      }
-      float doubt = largest / DOUBTFUL, weight = 1 / (1 + doubt * doubt);
+      float largest = 0;
+      for (int p = 0; p < 3; p++)
+        largest = MAX(largest, fabsf(grid->value[p][at]));
+      float doubt = largest / DOUBTFUL, weight = covered(veil, cx, cy) ? 0 : 1 / (1 + doubt * doubt);
       grid->weight[at] = weight;
-      for (int c = 0; c < 3; c++)
-        grid->value[c][at] = weight * difference[c];
+      for (int p = 0; p < 3; p++)
+        grid->value[p][at] *= weight;
     }
+  }
 }
 
 /* Sums of 2 x 2 cells. range: of the finer level, becomes the coarser's. */
@@ -361,66 +367,110 @@ void veil_match(Veil *veil, const AVFrame *frame, const BackingView *view, const
     for (int x = range[0][0]; x < range[0][2]; x++) {
       gsize at = (gsize)y * (gsize)grid->width + (gsize)x;
       for (int c = 0; c < 3; c++)
-        veil->correction[c][at] = (gint16)lrintf(16 * CLAMP(grid->value[c][at], -STRONGEST, STRONGEST));
+        veil->correction[c][at] = (gint16)lrintf(8 * CLAMP(grid->value[c][at], -STRONGEST, STRONGEST));
     }
 }
 
 /* --- laying --- */
 
+/* Where row y of a plane lies between the rows of a coarser field; part of 32. */
 typedef struct {
-  int row0, row1, part; /* of 128 */
+  int row[2], part;
 } Between;
 
 static Between between(int y, float ratio, int coarse) {
   float at = CLAMP(((float)y + 0.5f) * ratio - 0.5f, 0.0f, (float)(coarse - 1));
   int row = MIN((int)at, MAX(coarse - 2, 0));
-  return (Between){row, MIN(row + 1, coarse - 1), (int)lrintf((at - (float)row) * 128)};
+  return (Between){{row, MIN(row + 1, coarse - 1)}, (int)lrintf((at - (float)row) * 32)};
 }
 
-/* One row of one plane, columns [x0, x1). cover and light: the coarse rows already mixed between rows, cover
- * 0..255, light in 1/16 levels. */
-FASTEST static void lay_row(guint8 *out, const guint8 *plate, int x0, int x1, const gint16 *cover,
-                            const Steps *cs, const gint16 *light, const Steps *ls) {
+/* Coarse rows stretched to the plane's columns, the last two of each: a row serves several of the plane's. */
+typedef struct {
+  gint16 *stretched[2];
+  int row[2];  /* which coarse row it is, -1 none */
+  int from[2]; /* first and last + 1 column that is not zero; cover only */
+  int to[2];
+} Stretch;
+
+static void stretch_cover(const Veil *veil, Stretch *s, int slot, int row, int shift, int x0, int x1) {
+  const Steps *steps = &veil->mask_steps[shift];
+  const guint8 *from = veil->cover + (gsize)row * (gsize)veil->mask_width;
+  gint16 *out = s->stretched[slot];
+  s->row[slot] = row, s->from[slot] = x1, s->to[slot] = x0;
   for (int x = x0; x < x1; x++) {
-    int i = cs->index[x], c = cover[i] * (128 - cs->part[x]) + cover[i + 1] * cs->part[x]; /* 255 * 128 */
-    int k = ls->index[x], l = light[k] * (128 - ls->part[x]) + light[k + 1] * ls->part[x]; /* 16 * 128 */
-    int wanted = CLAMP((plate[x] * 2048 + l + 1024) >> 11, 0, 255);
-    out[x] = (guint8)((out[x] * 32640 + (wanted - out[x]) * c + 16320) / 32640);
+    int i = steps->index[x], next = MIN(i + 1, veil->mask_width - 1);
+    out[x] =
+        (gint16)((from[i] * (128 - steps->part[x]) + from[next] * steps->part[x]) * 129 >> 15); /* 0 … 128 */
+    if (out[x]) {
+      s->from[slot] = MIN(s->from[slot], x);
+      s->to[slot] = x + 1;
+    }
+  }
+}
+
+static void stretch_light(const Veil *veil, Stretch *s, int slot, int plane, int row, int x0, int x1) {
+  const Steps *steps = &veil->cell_steps[plane > 0];
+  const gint16 *from = veil->correction[plane] + (gsize)row * (gsize)veil->grid[0].width;
+  for (int x = x0; x < x1; x++) {
+    int i = steps->index[x], next = MIN(i + 1, veil->grid[0].width - 1);
+    s->stretched[slot][x] =
+        (gint16)((from[i] * (128 - steps->part[x]) + from[next] * steps->part[x] + 64) >> 7);
+  }
+  s->row[slot] = row;
+}
+
+/* The slot of a coarse row, or the one that may be overwritten while the other row is kept; *fresh: it must
+ * be made. */
+static int slot_of(const Stretch *s, int row, int keep, gboolean *fresh) {
+  *fresh = s->row[0] != row && s->row[1] != row;
+  if (!*fresh)
+    return s->row[0] == row ? 0 : 1;
+  return s->row[0] == keep ? 1 : 0;
+}
+
+/* cover 0 … 128, light in 1/8 levels, parts of 32: everything fits 16 bits. */
+FASTEST static void lay_row(guint8 *restrict out, const guint8 *restrict plate, int n,
+                            const gint16 *restrict c0, const gint16 *restrict c1, int c_part,
+                            const gint16 *restrict l0, const gint16 *restrict l1, int l_part) {
+  gint16 cp = (gint16)c_part, lp = (gint16)l_part;
+  for (int x = 0; x < n; x++) {
+    gint16 c = (gint16)(c0[x] + ((gint16)((gint16)(c1[x] - c0[x]) * cp + 16) >> 5));
+    gint16 l = (gint16)(l0[x] + ((gint16)((gint16)(l1[x] - l0[x]) * lp + 16) >> 5));
+    gint16 wanted = (gint16)((gint16)(plate[x] * 8 + l + 4) >> 3);
+    wanted = wanted < 0 ? 0 : wanted > 255 ? 255 : wanted;
+    out[x] = (guint8)(out[x] + ((gint16)((gint16)(wanted - out[x]) * c + 64) >> 7));
+  }
+}
+
+static void lay_plane(const Veil *veil, const BackingView *view, int p, const int box[4], AVFrame *frame) {
+  int shift = p > 0, height = (veil->height + shift) >> shift, x0 = box[0] >> shift, x1 = box[2] >> shift;
+  gsize length = (gsize)veil->width + 64;
+  Stretch cover = {{veil->row, veil->row + length}, {-1, -1}};
+  Stretch light = {{veil->row + 2 * length, veil->row + 3 * length}, {-1, -1}};
+  for (int y = box[1] >> shift; y < box[3] >> shift; y++) {
+    Between c = between(y, (float)veil->mask_height / (float)height, veil->mask_height);
+    Between l = between(y, (float)(1 + shift) / CELL, veil->grid[0].height);
+    int cs[2], ls[2];
+    gboolean fresh;
+    for (int k = 0; k < 2; k++) {
+      cs[k] = slot_of(&cover, c.row[k], c.row[1 - k], &fresh);
+      if (fresh)
+        stretch_cover(veil, &cover, cs[k], c.row[k], shift, x0, x1);
+      ls[k] = slot_of(&light, l.row[k], l.row[1 - k], &fresh);
+      if (fresh)
+        stretch_light(veil, &light, ls[k], p, l.row[k], x0, x1);
+    }
+    int from = MIN(cover.from[0], cover.from[1]), to = MAX(cover.to[0], cover.to[1]);
+    if (from >= to)
+      continue;
+    lay_row(frame->data[p] + (gssize)y * frame->linesize[p] + from,
+            view->plane[p] + y * view->stride[p] + from, to - from, cover.stretched[cs[0]] + from,
+            cover.stretched[cs[1]] + from, c.part, light.stretched[ls[0]] + from,
+            light.stretched[ls[1]] + from, l.part);
   }
 }
 
 void veil_lay(const Veil *veil, const BackingView *view, const int box[4], AVFrame *frame) {
-  int w = veil->mask_width, gw = veil->grid[0].width;
-  gint16 *cover = veil->row, *light = veil->row + veil->width + 64;
-  for (int p = 0; p < 3; p++) {
-    int shift = p > 0, height = (veil->height + shift) >> shift;
-    const Steps *cs = &veil->mask_steps[shift], *ls = &veil->cell_steps[shift];
-    for (int y = box[1] >> shift; y < box[3] >> shift; y++) {
-      Between m = between(y, (float)veil->mask_height / (float)height, veil->mask_height);
-      const guint8 *top = veil->cover + (gsize)m.row0 * (gsize)w,
-                   *bottom = veil->cover + (gsize)m.row1 * (gsize)w;
-      int from = -1, to = -1;
-      for (int x = MAX(0, veil->range[0] - 4); x < MIN(w, veil->range[2] + 4); x++) {
-        cover[x] = (gint16)((top[x] * (128 - m.part) + bottom[x] * m.part + 64) >> 7);
-        if (cover[x])
-          from = from < 0 ? x : from, to = x;
-      }
-      if (from < 0)
-        continue;
-      cover[w] = cover[w - 1];
-      Between g = between(y, (float)(1 + shift) / CELL, veil->grid[0].height);
-      g.row0 = CLAMP(g.row0, veil->cells[1], veil->cells[3] - 1),
-      g.row1 = CLAMP(g.row1, veil->cells[1], veil->cells[3] - 1);
-      const gint16 *a = veil->correction[p] + (gsize)g.row0 * (gsize)gw,
-                   *b = veil->correction[p] + (gsize)g.row1 * (gsize)gw;
-      for (int x = veil->cells[0]; x < veil->cells[2]; x++)
-        light[x] = (gint16)((a[x] * (128 - g.part) + b[x] * g.part + 64) >> 7);
-      light[gw] = light[gw - 1];
-      float scale = (float)((veil->width + shift) >> shift) / (float)w;
-      int x0 = MAX(box[0] >> shift, (int)floorf(((float)from - 1) * scale));
-      int x1 = MIN(box[2] >> shift, (int)ceilf(((float)to + 2) * scale));
-      lay_row(frame->data[p] + (gssize)y * frame->linesize[p], view->plane[p] + y * view->stride[p], x0, x1,
-              cover, cs, light, ls);
-    }
-  }
+  for (int p = 0; p < 3; p++)
+    lay_plane(veil, view, p, box, frame);
 }
