@@ -73,6 +73,25 @@ static void name_range_apart(AVFrame *frame) {
     }
 }
 
+/* High dynamic range (phones film it by default) looks grey and dim when its values are taken for ordinary
+ * ones. It is brought to BT.709 in linear light: diffuse white, 203 cd/m2 by ITU-R BT.2408, becomes white;
+ * what is brighter is compressed into the last fifth. */
+static void append_tone_map(GString *text, const AVFrame *frame) {
+  g_string_append_printf(text,
+                         "setparams=color_trc=%s:color_primaries=bt2020:colorspace=bt2020nc:range=%s,"
+                         "zscale=t=linear:npl=203,format=gbrpf32le,"
+                         "zscale=p=bt709,tonemap=mobius:param=0.8:desat=0,"
+                         "zscale=t=bt709:m=bt709:r=limited,format=yuv444p,",
+                         frame->color_trc == AVCOL_TRC_SMPTE2084 ? "smpte2084" : "arib-std-b67",
+                         frame->color_range == AVCOL_RANGE_JPEG ? "full" : "limited");
+}
+
+gboolean upright_tone_maps(const AVFrame *frame) {
+  const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
+  return (frame->color_trc == AVCOL_TRC_SMPTE2084 || frame->color_trc == AVCOL_TRC_ARIB_STD_B67) &&
+         frame->colorspace == AVCOL_SPC_BT2020_NCL && !(format->flags & AV_PIX_FMT_FLAG_RGB);
+}
+
 static char *describe(const Upright *upright, const AVFrame *frame) {
   const VideoInfo *info = &upright->info;
   Turn turn = upright->turn;
@@ -87,6 +106,9 @@ static char *describe(const Upright *upright, const AVFrame *frame) {
     g_string_append(text, "vflip,");
   if ((width & ~1) == info->width && (height & ~1) == info->height)
     g_string_append_printf(text, "crop=%d:%d:0:0:exact=1,", info->width, info->height);
+  gboolean mapped = upright_tone_maps(frame);
+  if (mapped)
+    append_tone_map(text, frame);
   const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
   gboolean full = info->range == AVCOL_RANGE_JPEG;
   g_string_append_printf(text,
@@ -95,7 +117,7 @@ static char *describe(const Upright *upright, const AVFrame *frame) {
                          info->width, info->height, matrix_name(info->matrix), full ? "full" : "limited");
   if (!(format->flags & AV_PIX_FMT_FLAG_RGB))
     g_string_append_printf(text, ":in_color_matrix=%s:in_range=%s", matrix_name(info->matrix),
-                           frame->color_range == AVCOL_RANGE_JPEG ? "full" : "limited");
+                           !mapped && frame->color_range == AVCOL_RANGE_JPEG ? "full" : "limited");
   g_string_append(text, ",format=yuv420p");
   return g_string_free(text, FALSE);
 }
@@ -126,6 +148,8 @@ static gboolean build(Upright *upright, const AVFrame *frame) {
 }
 
 static gboolean as_it_should_be(const Upright *upright, const AVFrame *frame) {
+  if (upright_tone_maps(frame))
+    return FALSE;
   Turn turn = upright->turn;
   return frame->format == AV_PIX_FMT_YUV420P && frame->width == upright->info.width &&
          frame->height == upright->info.height && !turn.transpose && !turn.flip_x && !turn.flip_y;

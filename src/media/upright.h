@@ -20,6 +20,9 @@ Upright *upright_new(Turn turn, const VideoInfo *info);
 void upright_free(Upright *upright);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Upright, upright_free)
 
+/* Whether a frame is of high dynamic range and comes out as BT.709, limited range, in all respects. */
+gboolean upright_tone_maps(const AVFrame *frame);
+
 /* Takes frame over and returns the converted one (often the same). Frames may change size and format on the
  * way: they are scaled to the size of info. NULL when the frame cannot be converted. */
 AVFrame *upright_apply(Upright *upright, AVFrame *frame);

@@ -1,9 +1,9 @@
 /* Video files in and out, through FFmpeg.
  *
  * In: any container and codec that FFmpeg decodes, MP4, MOV, WebM, AVI and MKV meant; the first real video
- * stream (not a cover picture), rotation metadata applied, converted to 8-bit yuv420p, odd sizes cut to even
- * ones by dropping the last row or column. Out: H.264 yuv420p MP4 with the index in front, at the input's
- * timestamps, with the input's sound packets copied.
+ * stream (not a cover picture), rotation metadata applied, converted to 8-bit yuv420p (high dynamic range to
+ * BT.709), odd sizes cut to even ones by dropping the last row or column. Out: H.264 yuv420p MP4 with the
+ * index in front, at the input's timestamps, with the input's sound packets copied.
  *
  *   g_autoptr(VideoIn) in = video_in_open(path, error);
  *   g_autoptr(VideoOut) out = video_out_open("out.mp4", video_in_info(in), path, error);

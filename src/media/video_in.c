@@ -302,6 +302,12 @@ static gboolean learn(VideoIn *in, AVFrame *frame, GError **error) {
   info->matrix = known_matrix(frame);
   info->primaries = frame->color_primaries;
   info->transfer = frame->color_trc;
+  if (upright_tone_maps(frame)) {
+    info->range = AVCOL_RANGE_MPEG;
+    info->matrix = AVCOL_SPC_BT709;
+    info->primaries = AVCOL_PRI_BT709;
+    info->transfer = AVCOL_TRC_BT709;
+  }
   in->upright = upright_new(turn, info);
   return TRUE;
 }

@@ -157,6 +157,30 @@ static void ten_bits_become_eight(void **state) {
   compare_with_ffmpeg("deep.mkv", frames->pdata[0], "", 1);
 }
 
+/* A colour card in both transfers of high dynamic range, diffuse white at 203 cd/m2, comes back as it was. */
+static void high_dynamic_range_becomes_ordinary(void **state) {
+  static const char *const transfers[] = {"arib-std-b67", "smpte2084"};
+  for (guint i = 0; i < G_N_ELEMENTS(transfers); i++) {
+    material_make("-f lavfi -i color=c=0x905030:size=160x96:rate=25:duration=0.6,format=yuv444p "
+                  "-vf setparams=color_trc=bt709:color_primaries=bt709:colorspace=smpte170m:range=limited,"
+                  "zscale=t=linear:npl=203,format=gbrpf32le,"
+                  "zscale=p=bt2020:t=%s:m=bt2020nc:r=limited:npl=203,format=yuv420p10le "
+                  "-c:v libx265 -x265-params log-level=none -colorspace bt2020nc -color_primaries bt2020 "
+                  "-color_trc %s hdr.mp4",
+                  transfers[i], transfers[i]);
+    VideoInfo info;
+    g_autoptr(GPtrArray) frames = material_frames("hdr.mp4", &info);
+    assert_int_equal(info.transfer, AVCOL_TRC_BT709);
+    assert_int_equal(info.matrix, AVCOL_SPC_BT709);
+    g_autoptr(ColourConverter) converter = colour_converter_new(&info);
+    g_autoptr(Image) rgb = image_new(info.width, info.height, 3);
+    colour_to_rgb(converter, frames->pdata[7], rgb);
+    const guint8 *pixel = image_at(rgb, 80, 48), want[3] = {0x90, 0x50, 0x30};
+    for (int c = 0; c < 3; c++)
+      assert_in_range(pixel[c], want[c] - 5, want[c] + 5);
+  }
+}
+
 static void full_range_stays_full_range(void **state) {
   material_make(
       "-f lavfi -i testsrc2=size=160x96:rate=25:duration=0.6 -pix_fmt yuvj420p -c:v mjpeg -q:v 2 full.avi");
@@ -352,6 +376,7 @@ int main(void) {
       cmocka_unit_test(variable_frame_times_are_kept),
       cmocka_unit_test(every_container_meant_is_read),
       cmocka_unit_test(ten_bits_become_eight),
+      cmocka_unit_test(high_dynamic_range_becomes_ordinary),
       cmocka_unit_test(full_range_stays_full_range),
       cmocka_unit_test(rgb_is_converted_by_the_matrix_that_is_stated),
       cmocka_unit_test(cover_pictures_are_passed_over),
