@@ -7,8 +7,8 @@
 #define ISLAND_GAP 0.01f
 #define HOLE_AREA 0.00015f /* of the height squared */
 
-#define ISLAND_AREA 0.002f /* of the main piece */
-#define GLOW_FROM 8.0f     /* 8-bit levels above the ground */
+#define ISLAND_AREA 0.0002f /* of the main piece */
+#define GLOW_FROM 8.0f      /* 8-bit levels above the ground */
 #define GLOW_TO 30.0f
 
 static gsize plane_count(const Plane *plane) {

@@ -88,8 +88,7 @@ static TrimapHead find_head(const Box *figure_box, const Image *mask, const Figu
   return (TrimapHead){count > 0 ? (float)(sum / count) : 0, (float)figure_box->y + 0.08f * h, 0.14f * h};
 }
 
-/* --- passes
- * ----------------------------------------------------------------------------------------------------- */
+/* --- passes -------------------------------------------------------------------------------------- */
 
 typedef struct {
   TrimapHead head;
@@ -117,8 +116,7 @@ static Plane *matte_pass(const Image *rgb, const Plane *mask, const Task *task, 
   return alpha;
 }
 
-/* --- sizes
- * ----------------------------------------------------------------------------------------------------- */
+/* --- sizes --------------------------------------------------------------------------------------- */
 
 static Image *scaled(const Image *image, float scale) {
   return image_resize(image, MAX(1, (int)lroundf((float)image->width * scale)),

@@ -80,8 +80,7 @@ void foreground_clear(Colours *colours) {
   g_clear_pointer(&colours->ground, image_free);
 }
 
-/* --- extension
- * ------------------------------------------------------------------------------------------------- */
+/* --- extension ----------------------------------------------------------------------------------- */
 
 /* Colours times weight, and weight, one level of a pyramid. */
 typedef struct {

@@ -18,7 +18,7 @@
 #define EPSILON 0.5f
 #define PRIOR_WEIGHT 0.1f
 #define SMALLEST_SIDE 5 /* below this, windows overlap both borders at once */
-#define COARSEST_SIDE 96
+#define COARSEST_SIDE 24
 #define COARSE_ROUNDS 60
 #define RESIDUAL_GOAL 2e-3
 
@@ -71,8 +71,7 @@ static void level_free(Level *level) {
   g_free(level);
 }
 
-/* --- the operator
- * ---------------------------------------------------------------------------------------------- */
+/* --- the operator -------------------------------------------------------------------------------- */
 
 /* Appends the runs of pixels x in [first, last) of row y for which in_run holds. */
 static void add_runs(GArray *spans, const guint8 *flags, int y, int first, int last) {
@@ -276,9 +275,13 @@ static void spread_span(Solver *solver, const float *p, float *q, Span span) {
                 (sum_b[x] + sum_b[x + 1] + sum_b[x + 2]) * b[x];
     out[x] = (rows * 3.0f + weight[x]) * in[x] - fit;
   }
-  /* The first and last column lie in fewer windows. */
-  for (int x = span.begin; x < span.end; x += MAX(span.end - 1 - span.begin, 1))
-    out[x] += (windows_over(x, level->width) - 3.0f) * rows * in[x];
+  /* The two outermost columns on either side lie in fewer windows. */
+  const int border[] = {0, 1, level->width - 2, level->width - 1};
+  for (gsize k = 0; k < G_N_ELEMENTS(border); k++) {
+    int x = border[k];
+    if (x >= span.begin && x < span.end)
+      out[x] += (windows_over(x, level->width) - 3.0f) * rows * in[x];
+  }
 }
 
 static void solver_apply(Solver *solver, const float *p, float *q) {
@@ -292,8 +295,7 @@ static void solver_apply(Solver *solver, const float *p, float *q) {
     spread_span(solver, p, q, g_array_index(solver->pixels, Span, s));
 }
 
-/* --- conjugate gradients
- * --------------------------------------------------------------------------------------- */
+/* --- conjugate gradients ------------------------------------------------------------------------- */
 
 #define FOR_UNKNOWN(solver, i)                                                                               \
   for (guint s_ = 0; s_ < (solver)->pixels->len; s_++)                                                       \
@@ -343,8 +345,7 @@ static void relax(Level *level, int rounds) {
   solver_free(solver);
 }
 
-/* --- levels
- * ---------------------------------------------------------------------------------------------------- */
+/* --- levels -------------------------------------------------------------------------------------- */
 
 static Level *level_halve(const Level *fine) {
   int w = (fine->width + 1) / 2, h = (fine->height + 1) / 2;
