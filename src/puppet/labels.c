@@ -137,7 +137,8 @@ static Part seed_at(const Seeds *s, const float p[2]) {
     Part leg = on_leg(s, p);
     if (leg && p[1] > parts->leg_hem[leg - PART_LEFT_LEG] + 0.008f * unit)
       return leg;
-    float hem = MIN(parts->leg_hem[0], parts->leg_hem[1]);
+    float hem =
+        leg ? parts->leg_hem[leg - PART_LEFT_LEG] - 0.008f * unit : MIN(parts->leg_hem[0], parts->leg_hem[1]);
     if (below_hip > 0 && p[1] < hem)
       return clear > 1.6f ? PART_TORSO : PART_NONE;
     if (below_hip > 0)
@@ -579,7 +580,7 @@ static void widen_legs(const Seeds *s) {
   g_autoptr(Plane) distance = plane_distance(legs, 0.5f, nearest);
   for (int i = 0; i < parts->width * parts->height; i++) {
     float y = (float)(i / parts->width) + 0.5f;
-    if (parts->label[i] != PART_TORSO || nearest[i] < 0 || distance->v[i] > 0.007f * parts->unit)
+    if (parts->label[i] != PART_TORSO || nearest[i] < 0 || distance->v[i] > 0.005f * parts->unit)
       continue;
     Part leg = parts->label[nearest[i]];
     if (y > parts->leg_hem[leg - PART_LEFT_LEG] + 0.015f * parts->unit)

@@ -278,7 +278,7 @@ static void soften(Plane *mask, float sigma) {
  * them), continued. sheer: a fourth plane of alpha is continued likewise. */
 static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colour[4]) {
   const Parts *parts = cutting->parts;
-  float margin = (sheer ? 0.012f : part == PART_TORSO ? 0.016f : 0.009f) * parts->unit;
+  float margin = (sheer ? 0.025f : part == PART_TORSO ? 0.016f : 0.009f) * parts->unit;
   g_autoptr(Plane) foreign = plane_new(parts->width, parts->height),
                    known = plane_new(parts->width, parts->height);
   for (int i = 0; i < cutting->n; i++)
@@ -432,6 +432,7 @@ static Cut *cut_back(const Cutting *cutting) {
       masks.hidden->v[i] = y < parts->hem + 0.003f * parts->unit &&
                            y > parts->leg_hem[part - PART_LEFT_LEG] - 0.02f * parts->unit;
   }
+  plane_dilate(masks.hidden, 0.005f * parts->unit); /* a little under the near side's edges */
   Cut *cut = finish(cutting, LAYER_BACK, PART_TORSO, &masks);
   masks_clear(&masks);
   return cut;
@@ -465,7 +466,8 @@ static Cut *cut_part(const Cutting *cutting, LayerKind kind, Part part) {
     add_rim(cutting, &masks, head, 0.5f * rim);
   } else if (part == PART_LEFT_LEG || part == PART_RIGHT_LEG) {
     add_leg_under_skirt(cutting, &masks, part - PART_LEFT_LEG);
-    add_rim(cutting, &masks, arms | head | 1u << PART_TORSO, rim);
+    add_rim(cutting, &masks, arms | head, rim);
+    add_rim(cutting, &masks, 1u << PART_TORSO, 0.3f * rim);
   }
   Cut *cut = finish(cutting, kind, part, &masks);
   masks_clear(&masks);

@@ -193,6 +193,27 @@ static float silhouette_width(const Parts *parts, int y) {
   return last < first ? 0 : (float)(last - first + 1);
 }
 
+/* Between from and to along a leg (0 hip, 1 knee): where the colours above and below differ most. */
+static float sharpest_change(const Parts *parts, const float hip[2], const float knee[2], float from,
+                             float to) {
+  float length = MAX(1, point_distance(hip, knee)), apart = 0.009f * parts->unit / length, most = -1,
+        best = from;
+  for (float t = from; t <= MIN(to, 1); t += 0.002f * parts->unit / length) {
+    float p[2], above[3], below[3];
+    point_mix(hip, knee, t - apart, p);
+    gboolean known = colour_of_disc(parts->lab, parts->alpha, p, 0.007f * parts->unit, above);
+    point_mix(hip, knee, t + apart, p);
+    if (!known || !colour_of_disc(parts->lab, parts->alpha, p, 0.007f * parts->unit, below))
+      continue;
+    float difference = colour_distance(above, below, 1);
+    if (difference > most) {
+      most = difference;
+      best = t;
+    }
+  }
+  return best;
+}
+
 /* Up along a leg from its knee until its colour changes for good: where an opaque skirt begins. */
 static float leg_hem(const Parts *parts, int side) {
   const float *hip = parts->figure.joint[JOINT_LEFT_HIP + side],
@@ -216,8 +237,13 @@ static float leg_hem(const Parts *parts, int side) {
       different++;
     }
   }
-  point_mix(hip, knee, change, p);
-  return different >= 4 ? MIN(p[1], parts->hem) : parts->hem;
+  if (different < 4)
+    return parts->hem;
+  point_mix(hip, knee,
+            sharpest_change(parts, hip, knee, change - 0.01f * parts->unit / length,
+                            change + 0.04f * parts->unit / length),
+            p);
+  return MIN(p[1], parts->hem);
 }
 
 /* Down from the hip between the legs: where the gap opens only far down and the silhouette is wider than two
