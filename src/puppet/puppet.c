@@ -172,7 +172,7 @@ static void pose_sheets(Painter *painter, const Stance *stance) {
       continue;
     skin_pose(sheet->skin, stance, puppet->flat ? 0 : 1, painter->front[k], painter->back[k]);
     if (painter->solver[k])
-      flat_solve(painter->solver[k], stance, painter->front[k]);
+      flat_solve(painter->solver[k], stance, FLAT_ROUNDS, painter->front[k]);
   }
 }
 
