@@ -6,10 +6,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Hz, where the response has fallen to a half. */
-#define CUTOFF_TRUNK 6.0
-#define CUTOFF_LIMB 9.0
-#define CUTOFF_DEPTH 3.5
+/* Hz, where the response has fallen to a half. Against the demonstration's truth the error is least at 4 for
+ * trunk and feet, 6 for arms, 2 for depth; quicker dancing than that asks for somewhat more. */
+#define CUTOFF_BODY 5.0
+#define CUTOFF_ARM 7.0
+#define CUTOFF_DEPTH 2.5
 #define CUTOFF_SLOW 2.5   /* visibility, box */
 #define SPIKE_LEAST 0.05f /* of the body's size */
 #define SPIKE_REACH 7
@@ -267,8 +268,8 @@ static float *coordinate(Pose *pose, gboolean world, int landmark, int axis) {
   return axis == 0 ? &l->x : axis == 1 ? &l->y : axis == 2 ? &l->z : &l->visibility;
 }
 
-static gboolean is_quick(int landmark) {
-  return (landmark >= POSE_LEFT_ELBOW && landmark <= POSE_RIGHT_THUMB) || landmark >= POSE_LEFT_ANKLE;
+static gboolean is_arm(int landmark) {
+  return landmark >= POSE_LEFT_ELBOW && landmark <= POSE_RIGHT_THUMB;
 }
 
 static void smooth_coordinate(Series *s, gboolean world, int landmark, int axis, const float *visibility,
@@ -284,7 +285,7 @@ static void smooth_coordinate(Series *s, gboolean world, int landmark, int axis,
     total += s->trust[i];
   if (!(total > 0))
     return;
-  double cutoff = axis == 2 ? CUTOFF_DEPTH : is_quick(landmark) ? CUTOFF_LIMB : CUTOFF_TRUNK;
+  double cutoff = axis == 2 ? CUTOFF_DEPTH : is_arm(landmark) ? CUTOFF_ARM : CUTOFF_BODY;
   smooth_series(s->time_s, s->trust, cutoff, s->n, s->values);
   for (int i = 0; i < s->n; i++)
     *coordinate(&s->poses[i], world, landmark, axis) = s->values[i];

@@ -18,5 +18,5 @@ void smooth_reject(const float *values, int n, float least, float *trust);
 
 /* A stretch of one person's poses within one shot. seen [n]: FALSE where the pose is to be filled in; the
  * first and the last must be seen. Where the network exchanges left and right the names of the majority hold;
- * outliers are replaced, everything smoothed; wrists and feet less than the trunk, depth more. In place. */
+ * outliers are replaced, everything smoothed; the arms less than the rest, depth more. In place. */
 void smooth_poses(const double *time_s, const gboolean *seen, int n, Pose *poses);
