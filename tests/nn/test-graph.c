@@ -59,6 +59,75 @@ static void a_part_computes_the_same_as_the_whole(void **state) {
     assert_float_equal(graph_output(back, 0)[i], graph_output(whole, 0)[i], 1e-5);
 }
 
+/* XNNPACK believes every shape that it is told; so each lie must be noticed before. */
+static void contradictions_are_refused(void **state) {
+  enum { PAD, CONV = 3, DEPTHWISE, SUM, PRELU, HEAD = 9, FLAT, POOL, JOIN = 13 };
+  for (int lie = 0; lie < 17; lie++) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) bytes = tiny_model();
+    g_autoptr(Tflite) model = tflite_parse(bytes, &error);
+    TfliteOperator *op = model->op;
+    TfliteTensor *t = model->tensor;
+    switch (lie) {
+    case 0:
+      t[op[CONV].input[2]].elements = 3;
+      break; /* bias */
+    case 1:
+      t[op[CONV].output[0]].shape[1] = 4;
+      break; /* height */
+    case 2:
+      t[op[CONV].output[0]].shape[3] = 5;
+      break; /* channels */
+    case 3:
+      t[op[CONV].input[1]].shape[3] = 2;
+      break; /* filter's channels */
+    case 4:
+      op[CONV].options.stride_x = 0;
+      break;
+    case 5:
+      op[CONV].input[1] = op[CONV].input[0];
+      break; /* a computed filter */
+    case 6:
+      t[op[DEPTHWISE].output[0]].shape[2] = 2;
+      break;
+    case 7:
+      op[DEPTHWISE].options.multiplier = 2;
+      break;
+    case 8:
+      t[op[SUM].output[0]].shape[3] = 8;
+      break;
+    case 9:
+      t[op[PRELU].input[1]].elements = 3;
+      break;
+    case 10:
+      t[op[FLAT].output[0]].elements = 44;
+      break;
+    case 11:
+      op[POOL].options.window_x = 0;
+      break;
+    case 12:
+      t[op[POOL].output[0]].shape[3] = 4;
+      break;
+    case 13:
+      op[JOIN].options.axis = 2;
+      break;
+    case 14:
+      t[op[JOIN].output[0]].shape[1] = 14;
+      break;
+    case 15:
+      t[op[PAD].output[0]].shape[1] = 9;
+      break;
+    default:
+      op[SUM].input[0] = op[HEAD].output[0];
+      break; /* comes later */
+    }
+    g_autoptr(Graph) graph = graph_new(model, NULL, 0, NULL, 0, &error);
+    if (graph)
+      fail_msg("lie %d was believed", lie);
+    assert_true(g_error_matches(error, FAULT, FAULT_NETWORK));
+  }
+}
+
 static void it_is_refused_or_runs(GBytes *bytes) {
   g_autoptr(GError) error = NULL;
   g_autoptr(Graph) graph = build(bytes, &error);
@@ -180,6 +249,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_small_network_computes_what_it_says),
       cmocka_unit_test(a_part_computes_the_same_as_the_whole),
+      cmocka_unit_test(contradictions_are_refused),
       cmocka_unit_test(truncated_networks_are_refused),
       cmocka_unit_test(damaged_networks_do_no_harm),
       cmocka_unit_test(other_files_are_refused),
