@@ -450,12 +450,14 @@ AVFrame *samples_median(GPtrArray *samples, int width, int height, Image **known
   run_bands(band, bands, by_majority);
   g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(Contest));
   for (int i = 0; i < bands; i++)
-    g_array_append_vals(all, band[i].contests->data, band[i].contests->len);
+    if (band[i].contests->len)
+      g_array_append_vals(all, band[i].contests->data, band[i].contests->len);
   contests_settle((Contest *)(gpointer)all->data, (int)all->len, plate, *known);
   guint taken = 0;
   for (int i = 0; i < bands; i++) {
     guint count = band[i].contests->len;
-    memcpy(band[i].contests->data, all->data + taken * sizeof(Contest), count * sizeof(Contest));
+    if (count)
+      memcpy(band[i].contests->data, all->data + taken * sizeof(Contest), count * sizeof(Contest));
     taken += count;
   }
   run_bands(band, bands, by_decision);

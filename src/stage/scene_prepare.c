@@ -10,6 +10,7 @@
 #include "media/grey_video.h"
 #include "media/picture.h"
 #include "stage/camera.h"
+#include "stage/glance.h"
 #include "stage/plate.h"
 #include "stage/scene_file.h"
 #include "stage/shots.h"
@@ -59,7 +60,7 @@ typedef struct {
   VideoIn *in;
   VideoInfo info;
   /* the decoding thread's */
-  ColourConverter *converter;
+  Glance *glance;
   Shots *shots;
   GQueue waiting;    /* Item *: frames of which it is not decided yet whether they begin a shot */
   GAsyncQueue *pool; /* Image * */
@@ -113,8 +114,8 @@ static gboolean read_frame(Work *work, GError **error) {
   item->pool = g_async_queue_ref(work->pool);
   item->rgb = g_async_queue_try_pop(work->pool);
   if (!item->rgb)
-    item->rgb = image_new(work->info.width, work->info.height, 3);
-  colour_to_rgb(work->converter, frame, item->rgb);
+    item->rgb = glance_image(&work->info);
+  glance_rgb(work->glance, frame, item->rgb);
   shots_add(work->shots, item->rgb);
   g_queue_push_tail(&work->waiting, item);
   return TRUE;
@@ -382,7 +383,7 @@ static void work_clear(Work *work) {
   for (Image *rgb; work->pool && (rgb = g_async_queue_try_pop(work->pool));)
     image_free(rgb);
   g_clear_pointer(&work->pool, g_async_queue_unref);
-  colour_converter_free(work->converter);
+  glance_free(work->glance);
   shots_free(work->shots);
   tracker_free(work->tracker);
   grey_video_out_free(work->masks);
@@ -408,7 +409,7 @@ static gboolean fill_folder(Work *work, const char *video, const SceneOptions *o
   work->masks = grey_video_out_open(masks, mask_width, mask_height, TRACK_MAX_PEOPLE, error);
   if (!work->masks)
     return FALSE;
-  work->converter = colour_converter_new(&work->info);
+  work->glance = glance_new(&work->info);
   work->shots = shots_new();
   work->pool = g_async_queue_new();
   return run_pass(work, error) && finish(work, video, options, error);
