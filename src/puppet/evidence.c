@@ -105,13 +105,14 @@ static float share_covered(const Pose *pose, const Bone *bones, int n, const Ima
   return all ? (float)covered / (float)all : 0;
 }
 
-static float overlap(const Image *a, const Image *b) {
-  gsize in = 0, un = 0;
-  for (gsize i = 0; i < (gsize)a->width * (gsize)a->height; i++) {
-    gboolean p = a->pixels[i] >= 128, q = b->pixels[i] >= 128;
-    in += p && q, un += p || q;
+static void compare_masks(const Image *own, const Image *silhouette, Evidence *evidence) {
+  gsize both = 0, either = 0, all = 0;
+  for (gsize i = 0; i < (gsize)own->width * (gsize)own->height; i++) {
+    gboolean p = own->pixels[i] >= 128, q = silhouette->pixels[i] >= 128;
+    both += p && q, either += p || q, all += q;
   }
-  return un ? (float)in / (float)un : 0;
+  evidence->overlap = either ? (float)both / (float)either : 0;
+  evidence->contained = all ? (float)both / (float)all : 0;
 }
 
 /* Length of a limb against its twin: foreshortening makes some difference, nonsense makes more. */
@@ -146,7 +147,7 @@ Evidence evidence_weigh(const Pose *pose, const Image *own, const Image *silhoue
     float shown;
     evidence.inside = share_inside(bones, n, silhouette, slack, &shown);
     evidence.covered = share_covered(pose, bones, n, silhouette, size);
-    evidence.overlap = overlap(own, silhouette);
+    compare_masks(own, silhouette, &evidence);
   }
   return evidence;
 }
@@ -155,6 +156,8 @@ float evidence_belief(const Evidence *evidence, gboolean has_silhouette) {
   float belief = smooth_step(0.55f, 0.95f, evidence->own) * smooth_step(0.0f, 0.5f, evidence->bodily);
   if (!has_silhouette)
     return belief;
-  return belief * smooth_step(0.6f, 0.95f, evidence->inside) * smooth_step(0.3f, 0.8f, evidence->covered) *
-         smooth_step(0.3f, 0.8f, evidence->overlap);
+  float agrees = smooth_step(0.6f, 0.95f, evidence->inside) * smooth_step(0.3f, 0.8f, evidence->overlap);
+  float explains =
+      smooth_step(0.75f, 0.92f, evidence->contained) * smooth_step(0.2f, 0.45f, evidence->overlap);
+  return belief * smooth_step(0.3f, 0.8f, evidence->covered) * MAX(agrees, explains);
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MARGIN 0.5 /* of the picture's size, outside of it */
+#define SKELETON_MAX 200 /* joints of a drawing */
+#define MARGIN 0.5       /* of the picture's size, outside of it */
 
 /* Names of other programs; NONE: known, but it says nothing that is needed here. */
 #define NONE (-1)
@@ -130,6 +131,8 @@ static gboolean parse_drawing(const Target *target, const char *text, GError **e
   for (const char *at = strstr(text, start); at; at = strstr(at + 1, start), read++) {
     double x, y;
     char name[41];
+    if (read == SKELETON_MAX)
+      return fault(error, FAULT_INPUT, "%s has more than %d joints.", target->name, SKELETON_MAX);
     /* %40[a-z_]: longer names are cut and then not known */
     if (sscanf(at, "- loc: - %lf - %lf name: %40[a-z_]", &x, &y, name) != 3)
       return fault(error, FAULT_INPUT, "%s: joint %d of the skeleton has no place or no name.", target->name,

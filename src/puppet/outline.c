@@ -17,6 +17,8 @@
 #define BRUSH 0.12f        /* half width, over the root of the area, that no stroke of line art has */
 #define HOLE 0.0015f       /* of the figure's area: smaller holes are gaps in the colour */
 #define STROKE 0.004f      /* of the longer side: margin around thin strokes, so that they can be cut */
+#define SHEET 0.86f        /* of its bounds: what fills more is no figure but the paper that it is drawn on */
+#define SHEET_BORDER 0.03f /* of the sheet's shorter side */
 #define ROOM 3.5f          /* inner radius of what a gap may lead into, over the gap's half width */
 
 /* Half widths of gaps that are bridged, of the longer side. */
@@ -192,7 +194,7 @@ static void open_holes(Plane *mask, const Plane *ink) {
       mask->v[i] = 0;
 }
 
-Image *cutout_outline(const Image *rgb, GError **error) {
+static Image *find_outline(const Image *rgb, GError **error) {
   float scale = MIN(1.0f, (float)WORK_SIDE / (float)MAX(rgb->width, rgb->height));
   int w = MAX(1, (int)lroundf((float)rgb->width * scale)),
       h = MAX(1, (int)lroundf((float)rgb->height * scale));
@@ -220,4 +222,38 @@ Image *cutout_outline(const Image *rgb, GError **error) {
   for (gsize i = 0; i < (gsize)rgb->width * (gsize)rgb->height; i++)
     result->pixels[i] = full->v[i] >= 0.5f ? 255 : 0;
   return result;
+}
+
+/* A sheet of paper on a table stands out from the table as a whole. Its bounds, less a border that hides its
+ * edges. */
+static gboolean is_sheet(const Image *mask, int box[4]) {
+  int left = mask->width, top = mask->height, right = -1, bottom = -1;
+  gsize area = 0;
+  for (int y = 0; y < mask->height; y++)
+    for (int x = 0; x < mask->width; x++)
+      if (*image_at(mask, x, y)) {
+        left = MIN(left, x), right = MAX(right, x), top = MIN(top, y), bottom = MAX(bottom, y);
+        area++;
+      }
+  int width = right - left + 1, height = bottom - top + 1,
+      inset = (int)(SHEET_BORDER * (float)MIN(width, height));
+  if ((double)area < SHEET * (double)width * (double)height)
+    return FALSE;
+  box[0] = left + inset, box[1] = top + inset, box[2] = width - 2 * inset, box[3] = height - 2 * inset;
+  return box[2] >= 64 && box[3] >= 64;
+}
+
+Image *cutout_outline(const Image *rgb, GError **error) {
+  Image *mask = find_outline(rgb, error);
+  int box[4];
+  if (!mask || !is_sheet(mask, box))
+    return mask;
+  g_autoptr(Image) sheet = image_crop(rgb, box[0], box[1], box[2], box[3]);
+  g_autoptr(Image) drawn = find_outline(sheet, NULL);
+  if (!drawn)
+    return mask;
+  memset(mask->pixels, 0, (gsize)mask->width * (gsize)mask->height);
+  for (int y = 0; y < drawn->height; y++)
+    memcpy(image_at(mask, box[0], box[1] + y), image_at(drawn, 0, y), (gsize)drawn->width);
+  return mask;
 }

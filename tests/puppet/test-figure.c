@@ -208,6 +208,20 @@ static void a_pose_of_a_part_is_not_believed(void **state) {
   assert_true(evidence_belief(&evidence, TRUE) < 0.5f);
 }
 
+/* A shirt that cannot be told from the wall: the silhouette lacks the trunk. */
+static void a_silhouette_with_holes_does_not_contradict(void **state) {
+  Figure truth;
+  g_autoptr(Image) mask = body_draw(BODY_ARMS_OUT, FALSE, &truth);
+  g_autoptr(Image) holed = image_copy(mask);
+  for (int y = 115; y < 265; y++)
+    for (int x = 196; x < 284; x++)
+      *image_at(holed, x, y) = 0;
+  Pose pose = perfect_pose(&truth);
+  Evidence evidence = evidence_weigh(&pose, mask, holed);
+  assert_true(evidence.inside < 0.9f);
+  assert_true(evidence_belief(&evidence, TRUE) > 0.5f);
+}
+
 static Image *red_body_on_white(BodyKind kind, Figure *truth, int channels) {
   g_autoptr(Image) body = body_draw(kind, FALSE, truth);
   Image *picture = image_new(body->width, body->height, channels);
@@ -310,6 +324,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(large_joints_files_are_refused),
       cmocka_unit_test(a_true_pose_is_believed_and_a_moved_one_is_not),
       cmocka_unit_test(a_pose_of_a_part_is_not_believed),
+      cmocka_unit_test(a_silhouette_with_holes_does_not_contradict),
       cmocka_unit_test(without_a_network_the_outline_does),
       cmocka_unit_test(given_joints_win),
       cmocka_unit_test(a_mask_of_another_size_is_refused),

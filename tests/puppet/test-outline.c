@@ -13,6 +13,7 @@
 #include "puppet/cutout.h"
 #include "shared.h"
 #include <math.h>
+#include <string.h>
 
 /* Paper that darkens to one corner, with grain. */
 static Image *paper(int width, int height, const guint8 colour[3], float shade, float grain) {
@@ -112,6 +113,22 @@ static void flat_colour_keeps_the_holes_beside_its_arms(void **state) {
   assert_true(holes > 0);
 }
 
+static void a_sheet_on_a_table_is_looked_into(void **state) {
+  static const guint8 brown[3] = {110, 70, 45};
+  Figure figure;
+  g_autoptr(Image) body = body_draw(BODY_WIDE_STANCE, FALSE, &figure);
+  g_autoptr(Image) page = paper(body->width, body->height, white, 0.1f, 3);
+  trace(page, body, 0);
+  g_autoptr(Image) table = paper(body->width + 260, body->height + 140, brown, 0.2f, 3),
+                   wanted = with_line(body);
+  for (int y = 0; y < page->height; y++)
+    memcpy(image_at(table, 130, 70 + y), image_at(page, 0, y), 3 * (gsize)page->width);
+  g_autoptr(Image) found = cutout_outline(table, NULL);
+  assert_non_null(found);
+  g_autoptr(Image) part = image_crop(found, 130, 70, page->width, page->height);
+  assert_true(overlap(part, wanted) > 0.93);
+}
+
 static void an_empty_page_is_nobody(void **state) {
   g_autoptr(Image) picture = paper(300, 200, white, 0.3f, 4);
   g_autoptr(GError) error = NULL;
@@ -168,6 +185,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(a_pencil_outline_on_shaded_paper_is_filled),
       cmocka_unit_test(a_gap_in_the_outline_is_bridged),
       cmocka_unit_test(flat_colour_keeps_the_holes_beside_its_arms),
+      cmocka_unit_test(a_sheet_on_a_table_is_looked_into),
       cmocka_unit_test(an_empty_page_is_nobody),
       cmocka_unit_test(a_busy_ground_is_refused),
       cmocka_unit_test(tiny_pictures_are_refused),
