@@ -12,6 +12,7 @@ void cut_free(Cut *cut) {
   image_free(cut->texture);
   g_free(cut);
 }
+
 static void soften(Plane *mask, float sigma) {
   plane_blur(mask, sigma);
   for (int i = 0; i < mask->width * mask->height; i++)

@@ -256,8 +256,11 @@ static void look_for_skirt(Parts *parts) {
   float ankle = 0.5f * (joint[JOINT_LEFT_ANKLE][1] + joint[JOINT_RIGHT_ANKLE][1]);
   int bottom = (int)MIN((float)parts->height - 1, ankle);
   int gap = bottom;
-  if (knee - hip < 0.08f * parts->unit)
-    return; /* sitting */
+  for (int side = 0; side < 2; side++) {
+    const float *from = joint[JOINT_LEFT_HIP + side], *to = joint[JOINT_LEFT_KNEE + side];
+    if (to[1] - from[1] < MAX(0.08f * parts->unit, fabsf(to[0] - from[0])))
+      return; /* sitting, crouching, kicking: what is between the legs says nothing */
+  }
   for (int y = (int)MAX(0, hip); y < bottom; y++) {
     float t = CLAMP(((float)y - hip) / (knee - hip), 0, 1), left[2], right[2];
     point_mix(joint[JOINT_LEFT_HIP], joint[JOINT_LEFT_KNEE], t, left);
