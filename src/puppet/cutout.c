@@ -33,8 +33,7 @@
 
 #define TRUSTED_COLOUR 0.6f /* alpha from which a pixel's estimated colour is believed a little */
 
-/* Of an alpha channel that is a cutout: shares of all pixels, and of the largest piece among the solid ones.
- */
+/* Of an alpha channel that is a cutout: shares of all pixels, and of the largest piece among solid ones. */
 #define LEAST_CLEAR 0.02
 #define LEAST_OPAQUE 0.01
 #define MAIN_PIECE 0.7
@@ -66,7 +65,8 @@ static float neck_to_nose(const Figure *figure) {
 /* Height of the whole body, also of a figure that lies or of which only the upper half is in the picture. */
 static float figure_height(const Box *box, const Figure *figure) {
   float height = MAX((float)box->height, 0.8f * (float)box->width);
-  return figure ? CLAMP(9.0f * neck_to_nose(figure), height, 1.6f * height) : height;
+  float whole = figure ? 9.0f * neck_to_nose(figure) : height;
+  return isfinite(whole) ? CLAMP(whole, height, 1.6f * height) : height;
 }
 
 static TrimapHead find_head(const Box *figure_box, const Image *mask, const Figure *figure) {

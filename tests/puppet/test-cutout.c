@@ -24,7 +24,7 @@ typedef struct {
   float scale;   /* pixels per unit of the drawing, which is 90 x 160 */
 } Scene;
 
-typedef enum { PLAIN = 0, SHADOW = 1, GLOW = 2, DEBRIS = 4, DOUBT = 8 } SceneParts;
+typedef enum { PLAIN = 0, SHADOW = 1, GLOW = 2, DEBRIS = 4, DOUBT = 8, GLOVE = 16 } SceneParts;
 
 static void scene_clear(Scene *scene) {
   image_free(scene->picture);
@@ -130,6 +130,11 @@ static Scene scene_new(float scale, SceneParts parts) {
         for (int c = 0; c < 3; c++)
           ground[c] *= 0.62f;
         *plane_at(seen, x, y) = MAX(*plane_at(seen, x, y), 0.55f);
+      }
+      if ((parts & GLOVE) && u > 66 && v > 60 && v < 90) { /* its colour is halfway to the ground's */
+        for (int c = 0; c < 3; c++)
+          figure[c] = 0.5f * figure[c] + 0.5f * ground[c];
+        *plane_at(seen, x, y) *= 0.7f;
       }
       if ((parts & DEBRIS) && hypotf(u - 80, v - 30) < 2) /* far from the figure, but in the mask */
         *plane_at(seen, x, y) = 1;
@@ -278,6 +283,34 @@ static void test_whole_and_alone(void **state) {
         assert_true(cut_alpha(cutout, x, y) < 0.02f);
     }
   assert_true(cut_alpha(cutout, 4 * 29, 4 * 69) < 0.05f);
+  scene_clear(&scene);
+}
+
+/* What looks half transparent but is broad and does not shine is opaque. */
+static void test_opaque_where_colours_waver(void **state) {
+  Scene scene = scene_new(4, GLOVE);
+  g_autoptr(Image) cutout = cut(&scene);
+  double sum = 0, count = 0;
+  for (int y = 4 * 60; y < 4 * 90; y++)
+    for (int x = 4 * 67; x < cutout->width; x++)
+      if (body_distance(((float)x + 0.5f) / 4, ((float)y + 0.5f) / 4) < -0.5f) {
+        sum += cut_alpha(cutout, x, y);
+        count++;
+      }
+  print_message("  glove: %.3f\n", sum / count);
+  assert_true(sum / count > 0.95);
+  scene_clear(&scene);
+}
+
+/* Joints that are not numbers do no harm. */
+static void test_senseless_joints(void **state) {
+  Scene scene = scene_new(2, PLAIN);
+  Figure figure = {0};
+  for (int j = 0; j < JOINTS; j++)
+    figure.joint[j][0] = figure.joint[j][1] = j % 2 ? NAN : 1e30f;
+  g_autoptr(Image) cutout = cutout_refine(scene.picture, scene.coarse, &figure, NULL);
+  assert_non_null(cutout);
+  assert_true(cut_alpha(cutout, 45 * 2, 66 * 2) > 0.98f);
   scene_clear(&scene);
 }
 
@@ -626,6 +659,8 @@ int main(void) {
       cmocka_unit_test(test_glow),
       cmocka_unit_test(test_colours_go_on),
       cmocka_unit_test(test_same_again),
+      cmocka_unit_test(test_opaque_where_colours_waver),
+      cmocka_unit_test(test_senseless_joints),
       cmocka_unit_test(test_empty_mask),
       cmocka_unit_test(test_wrong_sizes),
       cmocka_unit_test(test_full_mask),
