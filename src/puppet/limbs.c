@@ -245,13 +245,10 @@ static float score_rest(Search *search, const Guess *guess, const Limbs *limbs) 
   return misfit;
 }
 
-static void try_guess(Search *search, const Guess *guess, Limbs *best) {
-  Limbs limbs = {.head = search->head[guess->head].node, .round = search->head[guess->head].round};
-  float hip[2];
-  limbs.misfit = score_legs(search, guess, &limbs, hip);
-  limbs.misfit += score_head(search, guess, &limbs, hip);
-  if (limbs.misfit >= best->misfit)
-    return;
+/* trunk: legs and head of the guess, scored already. */
+static void try_guess(Search *search, const Guess *guess, const Limbs *trunk, const float hip[2],
+                      Limbs *best) {
+  Limbs limbs = *trunk;
   limbs.misfit += score_arms(search, guess, &limbs, hip);
   if (limbs.misfit >= best->misfit)
     return;
@@ -265,6 +262,12 @@ static gboolean taken(const Search *search, const Guess *guess, int t) {
 }
 
 static void try_hands(Search *search, Guess *guess, Limbs *best) {
+  Limbs trunk = {.head = search->head[guess->head].node, .round = search->head[guess->head].round};
+  float hip[2];
+  trunk.misfit = score_legs(search, guess, &trunk, hip);
+  trunk.misfit += score_head(search, guess, &trunk, hip);
+  if (trunk.misfit >= best->misfit) /* arms and the rest only add to it */
+    return;
   for (int a = -1; a < search->tips; a++) {
     if (a >= 0 && taken(search, guess, a))
       continue;
@@ -272,7 +275,7 @@ static void try_hands(Search *search, Guess *guess, Limbs *best) {
       if (c >= 0 && taken(search, guess, c))
         continue;
       guess->hand[0] = a, guess->hand[1] = c;
-      try_guess(search, guess, best);
+      try_guess(search, guess, &trunk, hip, best);
     }
   }
 }

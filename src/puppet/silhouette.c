@@ -10,6 +10,7 @@
 
 #define WORK_SIDE 320
 #define MARGIN 3
+#define NO_BODY 3.0f     /* misfit from which on there is no body; true ones stay below 2 */
 #define LEAST_LIMB 0.03f /* of the height: what sticks out less is no extremity */
 
 typedef struct {
@@ -435,8 +436,8 @@ static gboolean is_flared(const Work *work, const float upper[2], const float hi
   return hem > 1.3f * waist;
 }
 
-/* Share of the way from the shoulders to the ankles that is leg, where the hips are hidden. An adult's head is small and
- * its legs are long; children and drawings have it the other way round. */
+/* Share of the way from the shoulders to the ankles that is leg, where the hips are hidden. An adult's head
+ * is small and its legs are long; children and drawings have it the other way round. */
 static float leg_share(const Work *work) {
   if (!work->limbs.round)
     return 0.53f;
@@ -506,8 +507,8 @@ static gboolean arm_level(const Work *work, float p[2]) {
   return TRUE;
 }
 
-/* The path of an arm that hangs leaves the trunk at the armpit; its joint lies above, about an arm's thickness below the
- * top of the shoulder. */
+/* The path of an arm that hangs leaves the trunk at the armpit; its joint lies above, about an arm's
+ * thickness below the top of the shoulder. */
 static void lift_shoulder(const Work *work, const Limb *arm, const float axis[2], float p[2]) {
   const Branches *b = work->branches;
   float r = b->radius[arm->root], out[2];
@@ -516,7 +517,8 @@ static void lift_shoulder(const Work *work, const Limb *arm, const float axis[2]
   const float *ahead = b->at[path[MIN(count - 1, MAX(1, (int)(3 * r)))]];
   out[0] = ahead[0] - b->at[arm->root][0], out[1] = ahead[1] - b->at[arm->root][1];
   float hanging = (out[0] * axis[0] + out[1] * axis[1]) / MAX(hypotf(out[0], out[1]), 1.0f);
-  float most = 2.5f * r * smooth_step(0.2f, 0.9f, hanging), up = reach(work, p, -axis[0], -axis[1]) - 1.2f * r;
+  float most = 2.5f * r * smooth_step(0.2f, 0.9f, hanging),
+        up = reach(work, p, -axis[0], -axis[1]) - 1.2f * r;
   float lift = CLAMP(up, 0.0f, most);
   p[0] -= lift * axis[0], p[1] -= lift * axis[1];
 }
@@ -640,6 +642,9 @@ gboolean silhouette_joints(const Image *mask, Figure *figure, GError **error) {
   if (!find_limbs(&work))
     return fault(error, FAULT_NOBODY,
                  "The figure's outline shows no limbs; give the joints in a --joints file.");
+  if (work.limbs.misfit > NO_BODY)
+    return fault(error, FAULT_NOBODY,
+                 "The figure's outline is not that of a standing body; give the joints in a --joints file.");
   *figure = (Figure){.source = FIGURE_FROM_SILHOUETTE, .height = work.height / work.scale};
   work.joint = figure->joint, work.visibility = figure->visibility;
   place_all(&work);
