@@ -53,8 +53,7 @@ Image *plane_to_image(const Plane *plane) {
   return image;
 }
 
-/* --- resizing
- * ------------------------------------------------------------------------------------------------- */
+/* --- resizing --- */
 
 /* Value of row-like data v[0..n) (stride apart) averaged over [begin, end), or interpolated at the middle
  * when growing. */
@@ -86,8 +85,7 @@ Plane *plane_resize(const Plane *plane, int width, int height) {
   return result;
 }
 
-/* --- blur
- * ----------------------------------------------------------------------------------------------------- */
+/* --- blur --- */
 
 /* Sliding mean along rows with replicated borders. `line` holds width + 2 radius + 1 values. */
 static void box_rows(Plane *plane, int radius, float *line) {
@@ -200,8 +198,7 @@ void plane_blur(Plane *plane, float sigma) {
     plane_box(plane, ((i < wide ? low : low + 2) - 1) / 2);
 }
 
-/* --- distance and morphology
- * ---------------------------------------------------------------------------------- */
+/* --- distance and morphology --- */
 
 /* Lower envelope of the parabolas (x - i)^2 + f[i] over one line; writes minimum and minimising i. */
 static void envelope(const float *f, int n, float *minimum, int *site, int *hull, float *start) {
@@ -300,8 +297,7 @@ void plane_close(Plane *mask, float radius) {
   plane_erode(mask, radius);
 }
 
-/* --- regions
- * -------------------------------------------------------------------------------------------------- */
+/* --- regions --- */
 
 static int find_root(int *parent, int i) {
   while (parent[i] != i) {

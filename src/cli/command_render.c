@@ -74,11 +74,12 @@ static gboolean check_usage(const Options *options, int argc, GError **error) {
     return fault(error, FAULT_USAGE, "the result is an MP4 file; give -o a name that ends in .mp4.");
   if (options->person < 0)
     return fault(error, FAULT_USAGE, "--person is the number of a person, from 1.");
-  return !options->model || render_model_known(options->model, error);
+  PoseNetwork network;
+  return cli_network(&options->common, POSE_FULL, &network, error) &&
+         (!options->model || render_model_known(options->model, error));
 }
 
-/* --- inputs
- * --------------------------------------------------------------------------------------------------- */
+/* --- inputs --- */
 
 typedef struct {
   const Options *options;
@@ -98,6 +99,8 @@ static gpointer obtain_character(gpointer data) {
           options->character);
   else
     task->character = character_load(options->character, &task->error);
+  if (!task->character)
+    progress_cancel(task->progress); /* the Scene need not be finished */
   return NULL;
 }
 
@@ -124,20 +127,21 @@ static gboolean obtain_inputs(const Options *options, Character **character, Sce
   GThread *thread = g_thread_new("character", obtain_character, &task);
   GError *scene_error = NULL;
   *scene = obtain_scene(options, scratch, progress, &scene_error);
+  if (!*scene)
+    progress_cancel(progress);
   g_thread_join(thread);
   *character = task.character;
-  if (task.error) {
+  /* Where one failed, the other was only told to stop: the reason is what the user must hear. */
+  if (task.error && (!scene_error || g_error_matches(scene_error, FAULT, FAULT_CANCELLED)))
     g_clear_error(&scene_error);
-    g_propagate_error(error, task.error);
-    return FALSE;
-  }
-  if (scene_error)
-    g_propagate_error(error, scene_error);
-  return *scene != NULL;
+  else if (scene_error)
+    g_clear_error(&task.error);
+  if (scene_error || task.error)
+    g_propagate_error(error, scene_error ? scene_error : task.error);
+  return *character && *scene;
 }
 
-/* --- output
- * --------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 static void print_result(const Options *options, const Scene *scene, const RenderOptions *render,
                          const RenderResult *result, Progress *progress) {

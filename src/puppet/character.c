@@ -27,8 +27,7 @@ void character_free(Character *character) {
   g_free(character);
 }
 
-/* --- making
- * --------------------------------------------------------------------------------------------------- */
+/* --- making --- */
 
 static void shrink(Image **image, double scale) {
   Image *small = image_resize(*image, MAX(1, (int)lround((*image)->width * scale)),
@@ -137,8 +136,7 @@ Character *character_make(const char *path, const CharacterOptions *options, Pro
   return g_steal_pointer(&character);
 }
 
-/* --- folder
- * --------------------------------------------------------------------------------------------------- */
+/* --- folder --- */
 
 static json_t *describe(const Character *character) {
   const Rig *rig = character->rig;

@@ -22,8 +22,7 @@ gboolean render_model_known(const char *model, GError **error) {
   return fault(error, FAULT_USAGE, "There is no model \"%s\"; choose %s or %s.", model, models[0], models[1]);
 }
 
-/* --- the pipeline's parts
- * ------------------------------------------------------------------------------------- */
+/* --- the pipeline's parts --- */
 
 /* A plate made ready, shared by the frames that are in flight. */
 typedef struct {
@@ -99,8 +98,7 @@ static void render_clear(Render *render) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Render, render_clear)
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /* The plate of a frame, converted when the frame is the first that needs it. */
 static gboolean read_background(Render *render, Frame *frame, GError **error) {
@@ -172,8 +170,7 @@ static gboolean read_frame(gpointer user, gpointer *item, GError **error) {
   return TRUE;
 }
 
-/* --- drawing
- * -------------------------------------------------------------------------------------------------- */
+/* --- drawing --- */
 
 /* Who stands lower in the frame is nearer. */
 static int compare_ground(gconstpointer a, gconstpointer b) {
@@ -204,8 +201,7 @@ static gboolean draw_frame(gpointer user, int number, gpointer item, GError **er
   return TRUE;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static gboolean write_frame(gpointer user, gpointer item, GError **error) {
   Render *render = user;
@@ -229,8 +225,7 @@ static gboolean publish(Render *render, GError **error) {
   return FALSE;
 }
 
-/* --- setting up
- * ----------------------------------------------------------------------------------------------- */
+/* --- setting up --- */
 
 /* Index of the track of a person, or of the one who is seen largest and longest. */
 static gboolean find_track(const Tracks *tracks, int person, guint *index, GError **error) {

@@ -33,8 +33,7 @@ static gboolean dtype_from_name(const char *name, Dtype *dtype) {
   return FALSE;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 typedef struct {
   Dtype dtype;
@@ -171,8 +170,7 @@ const char *safetensors_metadata(const Safetensors *file, const char *key) {
   return g_hash_table_lookup(file->metadata, key);
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 typedef struct {
   char *name;

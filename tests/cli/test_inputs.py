@@ -75,7 +75,7 @@ def bad_videos(tmp_path_factory, material):
         ("short.mp4", ["0.5"]),
         ("small.mp4", ["64"]),
         ("long.mp4", ["5 min"]),
-        ("nobody.mp4", ["nobody"]),
+        ("nobody.mp4", ["no person"]),
         ("sound.mp4", ["no video"]),
     ],
 )
@@ -112,7 +112,7 @@ def test_the_folder_of_a_scene_must_be_free(material, tmp_path):
 
 def test_a_scene_of_the_other_model_is_refused(character, scene, empty):
     done = troupe("render", "--character", character, "--scene", scene, "-o", empty / "out.mp4", "--model", "V3_Preview", "--quiet", check=False)
-    assert_refused(done, empty, "V4_Preview", "V3_Preview")
+    assert_refused(done, empty, "V4_Preview", "V3_Preview", code=2)
 
 
 def test_no_such_person(character, scene, empty):
