@@ -13,7 +13,7 @@
 #include <suitesparse/cholmod.h>
 
 #define LEAST_WEIGHT 0.05 /* of an edge; cotangents of right angles are 0 */
-#define PULL 0.6f         /* of a bone on its own line, in units of an edge */
+#define PULL 1.5f         /* of a bone on its own line, in units of an edge */
 #define FAINT_PULL 0.004f
 #define NARROW 0.45f /* of the limb's radius: width of the pull's bell */
 

@@ -210,7 +210,8 @@ gboolean veil_cover(Veil *veil, const Image *const *replaced, int replaced_count
     memset(r, 0, sizeof veil->range);
     return FALSE;
   }
-  float reach = REACH * (float)w, soft = MAX(1.0f, SOFT * (float)w);
+  /* What is marked, and a pixel around it, is covered wholly however small the masks are. */
+  float soft = MAX(1.0f, SOFT * (float)w), reach = MAX(REACH * (float)w, soft + 1);
   int grow = (int)ceilf(reach + soft) + 1;
   r[0] = MAX(0, r[0] - grow), r[1] = MAX(0, r[1] - grow), r[2] = MIN(w, r[2] + grow),
   r[3] = MIN(h, r[3] + grow);
