@@ -41,7 +41,7 @@ typedef struct {
 
 typedef struct {
   int width, height;          /* of the picture */
-  Figure figure;
+  Figure figure;              /* of a hidden hand: the wrist lies just inside the cuff, the hand is the drawn one's */
   float radius[BONES];        /* half width of the limb in pixels; of the head: its radius; 0 where it has no meaning */
   gboolean drawn;             /* a drawing: one mesh, no relief */
   gboolean skirt;             /* legs are layers of their own, behind the body */
@@ -53,7 +53,8 @@ typedef struct {
 void rig_free(Rig *rig);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Rig, rig_free)
 
-/* cutout: RGBA straight alpha. */
+/* cutout: RGBA straight alpha. Everything else is decided from the picture: hidden hands, skirt, long hair. At rest the layers
+ * make up the cutout again, drawn hands apart. FAULT_NOBODY when the cutout is empty, FAULT_INPUT when joints are no places. */
 Rig *rig_build(const Image *cutout, const Figure *figure, GError **error);
 
 /* rig.safetensors; textures lie in it as u8 tensors. Loading checks every index and size: FAULT_INPUT. */
