@@ -16,6 +16,7 @@
  * on. */
 #define WORKING_PIXELS (12 * 1000 * 1000)
 #define FORMAT 1
+#define SAME_PERSON 0.6 /* least overlap of two networks' masks of one person */
 
 void character_free(Character *character) {
   if (!character)
@@ -83,6 +84,41 @@ static gboolean load_joints(const char *path, const Image *picture, double scale
   return TRUE;
 }
 
+static double overlap(const Image *a, const Image *b) {
+  gsize both = 0, either = 0;
+  for (gsize i = 0; i < (gsize)a->width * (gsize)a->height; i++) {
+    gboolean p = a->pixels[i] > 127, q = b->pixels[i] > 127;
+    both += p && q;
+    either += p || q;
+  }
+  return either ? (double)both / (double)either : 0;
+}
+
+/* The heavy network knows joints best, the full one where a body ends: skirts, sleeves, hair. Its mask of the
+ * same person takes the place of the other. */
+static gboolean take_better_mask(const Image *picture, const char *models, Image **mask, GError **error) {
+  g_autoptr(PoseEstimator) network = pose_estimator_new(POSE_FULL, models, error);
+  g_autoptr(Image) rgb = image_convert(picture, 3);
+  g_autoptr(GArray) poses = NULL;
+  g_autoptr(GPtrArray) masks = NULL;
+  if (!network || !pose_find(network, rgb, &poses, &masks, error))
+    return FALSE;
+  double best = SAME_PERSON;
+  const Image *better = NULL;
+  for (guint i = 0; i < masks->len; i++) {
+    double share = overlap(masks->pdata[i], *mask);
+    if (share > best) {
+      best = share;
+      better = masks->pdata[i];
+    }
+  }
+  if (better) {
+    image_free(*mask);
+    *mask = image_copy(better);
+  }
+  return TRUE;
+}
+
 /* Drawings on paper are not matted: the same paper lies inside and outside of the line. The mask's edge is
  * only made smooth. */
 static Image *cut_along(const Image *rgb, const Image *mask) {
@@ -120,6 +156,9 @@ Character *character_make(const char *path, const CharacterOptions *options, Pro
                                progress, error))
     return NULL;
   g_clear_pointer(&network, pose_estimator_free); /* 137 MB that the rest does not need */
+  if (figure.source == FIGURE_FROM_POSE && !mask && !cutout_has_alpha(picture) &&
+      !take_better_mask(picture, options->models, &coarse, error))
+    return NULL;
   if (!progress_continue(progress, error))
     return NULL;
 
