@@ -283,15 +283,17 @@ void plate_free(Plate *plate) {
 
 /* --- looking at it --- */
 
+/* Bilinear between four pixels, in 1/256. */
 static void view_pixel(const Image *picture, float x, float y, guint8 *to) {
   x = CLAMP(x, 0.0f, (float)(picture->width - 1));
   y = CLAMP(y, 0.0f, (float)(picture->height - 1));
-  int x0 = (int)x, y0 = (int)y, x1 = MIN(x0 + 1, picture->width - 1), y1 = MIN(y0 + 1, picture->height - 1);
-  float fx = x - (float)x0, fy = y - (float)y0;
-  const guint8 *a = image_at(picture, x0, y0), *b = image_at(picture, x1, y0);
-  const guint8 *c = image_at(picture, x0, y1), *d = image_at(picture, x1, y1);
-  for (int k = 0; k < 3; k++)
-    to[k] = (guint8)((1 - fy) * ((1 - fx) * a[k] + fx * b[k]) + fy * ((1 - fx) * c[k] + fx * d[k]) + 0.5f);
+  int x0 = (int)x, y0 = (int)y, fx = (int)((x - (float)x0) * 256), fy = (int)((y - (float)y0) * 256);
+  const guint8 *a = image_at(picture, x0, y0), *b = x0 + 1 < picture->width ? a + 3 : a;
+  gssize down = y0 + 1 < picture->height ? (gssize)picture->width * 3 : 0;
+  for (int k = 0; k < 3; k++) {
+    int top = a[k] * (256 - fx) + b[k] * fx, bottom = a[down + k] * (256 - fx) + b[down + k] * fx;
+    to[k] = (guint8)((top * (256 - fy) + bottom * fy + 32768) >> 16);
+  }
 }
 
 void plate_view(const Plate *plate, int index, Image *rgb) {
@@ -300,10 +302,12 @@ void plate_view(const Plate *plate, int index, Image *rgb) {
     memcpy(rgb->pixels, plate->picture->pixels, (gsize)rgb->width * (gsize)rgb->height * 3);
     return;
   }
+  const float *h = plate->homography[index];
   for (int y = 0; y < rgb->height; y++)
     for (int x = 0; x < rgb->width; x++) {
-      float u = 0, v = 0;
-      homography_apply(plate->homography[index], (float)x, (float)y, &u, &v);
+      float w = MAX(h[6] * (float)x + h[7] * (float)y + h[8], 1e-6f);
+      float u = (h[0] * (float)x + h[1] * (float)y + h[2]) / w,
+            v = (h[3] * (float)x + h[4] * (float)y + h[5]) / w;
       view_pixel(plate->picture, u - plate->x0, v - plate->y0, image_at(rgb, x, y));
     }
 }

@@ -9,7 +9,9 @@
  * fast pan it is not;
  *  - that is one of structure: histograms are compared after the lumas of the frame were normalised for gain
  * and offset as well as before, and the smaller distance counts, so that a lamp being switched on is no cut.
- */
+ *
+ * A picture that fades to black (or any one colour) and comes back as another has no such frame: there the
+ * first frame that is clear again is compared with the last that was clear before. */
 #include "stage/shots.h"
 
 #include <math.h>
@@ -29,17 +31,23 @@ static const float CUT_STAYS =
     0.75f; /* share of CUT_DISTANCE that must remain between all frames around the cut */
 static const float CUT_RATIO = 2.2f; /* over the typical distance of neighbours on either side */
 
+static const float STRUCTURE = 0.03f; /* contrast from which on the normalised luma means something */
+static const float BLANK = 0.012f;    /* contrast under which a frame is black, white or of one colour */
+static const float CLEAR = 0.032f;    /* contrast that a picture must have again before it is compared */
+
 typedef struct {
   float plain[GRID * GRID][LUMA];  /* each histogram adds up to 1 */
   float normal[GRID * GRID][LUMA]; /* of luma freed from the frame's gain and offset */
   float u[GRID * GRID][CHROMA], v[GRID * GRID][CHROMA];
-  gboolean structure; /* the frame has enough contrast for `normal` to mean something */
+  float contrast; /* standard deviation of luma */
 } Signature;
 
 struct Shots {
   Signature ring[RING];
   gboolean cut[RING];
   int added, decided;
+  Signature clear; /* the last frame that was seen clearly */
+  gboolean blank;  /* the picture has been blank since */
 };
 
 Shots *shots_new(void) {
@@ -83,7 +91,7 @@ static void sign(Signature *signature, const Image *rgb) {
       observe(signature->v[cell], CHROMA, 0.5f + (r - value), share);
     }
   float mean = sum / (SIDE * SIDE), deviation = sqrtf(MAX(squares / (SIDE * SIDE) - mean * mean, 0.0f));
-  signature->structure = deviation > 0.03f;
+  signature->contrast = deviation;
   for (int k = 0; k < SIDE * SIDE; k++)
     observe(signature->normal[k / SIDE * GRID / SIDE * GRID + k % SIDE * GRID / SIDE], LUMA,
             0.5f + (luma[k] - mean) / (5 * MAX(deviation, 0.03f)), share);
@@ -101,16 +109,19 @@ static float differ(const float *a, const float *b, int bins) {
   return 0.5f * (0.5f * plain) + 0.5f * MIN(1.0f, 4 * moved / (float)bins);
 }
 
-static float distance(const Shots *shots, int first, int second) {
-  const Signature *a = &shots->ring[first % RING], *b = &shots->ring[second % RING];
+static float compare(const Signature *a, const Signature *b) {
   float plain = 0, normal = 0, colour = 0;
   for (int cell = 0; cell < GRID * GRID; cell++) {
     plain += differ(a->plain[cell], b->plain[cell], LUMA);
     normal += differ(a->normal[cell], b->normal[cell], LUMA);
     colour += 0.5f * (differ(a->u[cell], b->u[cell], CHROMA) + differ(a->v[cell], b->v[cell], CHROMA));
   }
-  float luma = a->structure && b->structure ? MIN(plain, normal) : plain;
+  float luma = MIN(a->contrast, b->contrast) > STRUCTURE ? MIN(plain, normal) : plain;
   return (0.7f * luma + 0.3f * MIN(1.0f, 2 * colour / (GRID * GRID)) * (GRID * GRID)) / (GRID * GRID);
+}
+
+static float distance(const Shots *shots, int first, int second) {
+  return compare(&shots->ring[first % RING], &shots->ring[second % RING]);
 }
 
 /* The second largest distance of neighbours among [from, to): typical for motion, deaf to one flash. */
@@ -149,9 +160,28 @@ static gboolean begins_shot(const Shots *shots, int t) {
   return jump > CUT_RATIO * MAX(before, after);
 }
 
+/* Whether frame t is the first to be seen clearly after the picture had gone blank, and shows something else
+ * than before. */
+static gboolean emerges(Shots *shots, int t) {
+  const Signature *now = &shots->ring[t % RING];
+  if (now->contrast < BLANK) {
+    shots->blank = TRUE;
+    return FALSE;
+  }
+  if (shots->blank && now->contrast < CLEAR)
+    return FALSE;
+  gboolean other = shots->blank && shots->clear.contrast > 0 && compare(&shots->clear, now) > CUT_DISTANCE;
+  shots->blank = FALSE;
+  if (now->contrast >= CLEAR)
+    shots->clear = *now;
+  return other;
+}
+
 static void decide_until(Shots *shots, int end) {
-  for (; shots->decided < end; shots->decided++)
-    shots->cut[shots->decided % RING] = begins_shot(shots, shots->decided);
+  for (; shots->decided < end; shots->decided++) {
+    gboolean jumps = begins_shot(shots, shots->decided), fades_in = emerges(shots, shots->decided);
+    shots->cut[shots->decided % RING] = jumps || fades_in;
+  }
 }
 
 void shots_add(Shots *shots, const Image *rgb) {

@@ -2,7 +2,9 @@
  *
  * Frames go in once, in order; whether a frame begins a new shot is known a few frames later, because a cut
  * is a change that stays while a flash is one that goes away again. What is not a cut: fades, flashes of up
- * to SHOTS_FLASH frames, changes of exposure, a fast pan, a person who fills the picture and moves.
+ * to SHOTS_FLASH frames, changes of exposure, a fast pan, a person who fills the picture and moves. Where
+ * another scene follows behind black, its first clear frame begins the shot. A dissolve from one scene into
+ * another is not found.
  *
  *   shots_add(shots, rgb);
  *   while (next < shots_decided(shots))

@@ -111,6 +111,11 @@ static void fading(int frame, View *view) {
   view->gain = frame < 20 ? 1 : frame < 40 ? 1 - (float)(frame - 20) / 20.0f : (float)(frame - 40) / 20.0f;
 }
 
+static void fading_to_another(int frame, View *view) {
+  fading(frame, view);
+  view->world = frame < 40 ? 0 : 1;
+}
+
 static void panning(int frame, View *view) {
   view->x = frame < 15 ? 0 : frame < 45 ? (float)(frame - 15) * 20 : 600; /* a tenth of the width per frame */
 }
@@ -129,6 +134,12 @@ static void no_cut_at_light(void **state) {
   only_first(fading);
 }
 
+static void finds_another_scene_behind_black(void **state) {
+  int cuts[100];
+  assert_int_equal(find_cuts(fading_to_another, 60, cuts), 2);
+  assert_true(cuts[1] >= 40 && cuts[1] <= 48);
+}
+
 static void no_cut_in_motion(void **state) {
   only_first(panning);
   only_first(dancing);
@@ -138,7 +149,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_cuts),       cmocka_unit_test(finds_cut_between_alike),
       cmocka_unit_test(no_cut_at_flash),  cmocka_unit_test(no_cut_at_light),
-      cmocka_unit_test(no_cut_in_motion),
+      cmocka_unit_test(no_cut_in_motion), cmocka_unit_test(finds_another_scene_behind_black),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
