@@ -316,6 +316,7 @@ static void trunk(Work *work) {
       for (int side = 0; side < 2; side++) {
         f->ankle[side][a] = (&l[POSE_LEFT_ANKLE + side].x)[a];
         f->wrist[side][a] = (&l[POSE_LEFT_WRIST + side].x)[a];
+        f->hand[side][a] = 0.5f * ((&l[POSE_LEFT_INDEX + side].x)[a] + (&l[POSE_LEFT_PINKY + side].x)[a]);
       }
     }
     length[i] = hypotf(spine[i][0], spine[i][1]) / f->pixels_per_metre;

@@ -15,7 +15,7 @@
 typedef struct {
   float hip[2], shoulders[2], ears[2]; /* middles, pixels */
   float ankle[2][2];                   /* left, right; pixels */
-  float wrist[2][2];
+  float wrist[2][2], hand[2][2];       /* hand: knuckles */
   float angle[BONES]; /* of the limb bones on the screen; of the pelvis and chest: spine; of the head: see
                          head_roll */
   float tilt[BONES];  /* toward the camera */

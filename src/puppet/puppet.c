@@ -21,7 +21,6 @@ typedef struct {
   int triangles;
   guint32 (*triangle)[3];
   guint8 *part;
-  int sense; /* turning sense of most triangles at rest */
 } Sheet;
 
 struct Puppet {
@@ -36,8 +35,7 @@ struct Painter {
   const Puppet *puppet;
   Raster *raster;
   FlatSolver *solver[LAYERS];
-  float (*front[LAYERS])[3];
-  float (*back[LAYERS])[3];
+  float (*position[LAYERS])[3];
 };
 
 static float *forearm_share(const Layer *layer) {
@@ -77,13 +75,9 @@ static void choose_triangles(Sheet *sheet) {
     const guint32 *k = layer->triangle[t];
     if (!paints(layer, k))
       continue;
-    const float *a = layer->rest[k[0]], *b = layer->rest[k[1]], *c = layer->rest[k[2]];
-    float area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]);
-    sheet->sense += area > 0 ? 1 : -1;
     memcpy(sheet->triangle[sheet->triangles], k, sizeof *sheet->triangle);
     sheet->part[sheet->triangles++] = MIN(layer->part[t], LAYERS - 1);
   }
-  sheet->sense = sheet->sense > 0 ? 1 : -1;
 }
 
 static void prepare_sheet(Puppet *puppet, const Layer *layer, float finest) {
@@ -143,9 +137,7 @@ Painter *painter_new(const Puppet *puppet, const VideoInfo *info) {
     const Layer *layer = puppet->sheet[k].layer;
     if (!layer)
       continue;
-    painter->front[k] = g_malloc_n((gsize)layer->vertices, sizeof **painter->front);
-    if (layer->back && !puppet->flat)
-      painter->back[k] = g_malloc_n((gsize)layer->vertices, sizeof **painter->back);
+    painter->position[k] = g_malloc_n((gsize)layer->vertices, sizeof **painter->position);
     if (puppet->shapes[k])
       painter->solver[k] = flat_solver_new(puppet->shapes[k]);
   }
@@ -156,8 +148,7 @@ void painter_free(Painter *painter) {
   if (!painter)
     return;
   for (int k = 0; k < LAYERS; k++) {
-    g_free(painter->front[k]);
-    g_free(painter->back[k]);
+    g_free(painter->position[k]);
     flat_solver_free(painter->solver[k]);
   }
   raster_free(painter->raster);
@@ -170,9 +161,9 @@ static void pose_sheets(Painter *painter, const Stance *stance) {
     const Sheet *sheet = &puppet->sheet[k];
     if (!sheet->layer)
       continue;
-    skin_pose(sheet->skin, stance, puppet->flat ? 0 : 1, painter->front[k], painter->back[k]);
+    skin_pose(sheet->skin, stance, puppet->flat ? 0 : 1, painter->position[k]);
     if (painter->solver[k])
-      flat_solve(painter->solver[k], stance, FLAT_ROUNDS, painter->front[k]);
+      flat_solve(painter->solver[k], stance, FLAT_ROUNDS, painter->position[k]);
   }
 }
 
@@ -181,7 +172,7 @@ typedef struct {
   const Painter *painter;
   const Stance *stance;
   RasterPass pass[MAX_PASSES];
-  RasterMesh mesh[MAX_PASSES][2];
+  RasterMesh mesh[MAX_PASSES];
   int count;
   guint8 rank[LAYERS];
 } Order;
@@ -191,23 +182,19 @@ static void add(Order *order, LayerKind kind, const float *fade) {
   const Sheet *sheet = &painter->puppet->sheet[kind];
   if (!sheet->layer || order->count >= MAX_PASSES)
     return;
-  RasterMesh *mesh = order->mesh[order->count];
-  mesh[0] = (RasterMesh){sheet->texture,
-                         sheet->triangles,
-                         (const float(*)[3])painter->front[kind],
-                         (const float(*)[2])sheet->layer->uv,
-                         fade,
-                         (const guint32(*)[3])sheet->triangle,
-                         NULL,
-                         NULL,
-                         0,
-                         order->stance->scale};
-  mesh[1] = mesh[0];
-  mesh[1].back = sheet->sense;
-  mesh[1].position = (const float(*)[3])painter->back[kind];
+  RasterMesh *mesh = &order->mesh[order->count];
+  *mesh = (RasterMesh){sheet->texture,
+                       sheet->triangles,
+                       (const float(*)[3])painter->position[kind],
+                       (const float(*)[2])sheet->layer->uv,
+                       fade,
+                       (const guint32(*)[3])sheet->triangle,
+                       NULL,
+                       NULL,
+                       order->stance->scale};
   if (kind == LAYER_WHOLE)
-    mesh[0].part = sheet->part, mesh[0].rank = order->rank;
-  order->pass[order->count++] = (RasterPass){mesh, painter->back[kind] ? 2 : 1};
+    mesh->part = sheet->part, mesh->rank = order->rank;
+  order->pass[order->count++] = (RasterPass){mesh, 1};
 }
 
 static void add_arm(Order *order, int side, gboolean again) {

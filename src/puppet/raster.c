@@ -162,12 +162,6 @@ typedef struct {
   gint16 x0, y0, x1, y1;
 } Box;
 
-/* The back of a closed surface is seen only where it has turned over against the front. */
-static gboolean hidden_back(const RasterMesh *mesh, const float *a, const float *b, const float *c) {
-  return mesh->back &&
-         ((b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])) * (float)mesh->back > 0;
-}
-
 static Box bounds(int width, int height, const RasterMesh *mesh, int t) {
   const guint32 *k = mesh->triangle[t];
   const float *a = mesh->position[k[0]], *b = mesh->position[k[1]], *c = mesh->position[k[2]];
@@ -177,8 +171,6 @@ static Box bounds(int width, int height, const RasterMesh *mesh, int t) {
   if (!(x1 > 0 && y1 > 0 && x0 < (float)width && y0 < (float)height && x1 - x0 < MAX_EXTENT &&
         y1 - y0 < MAX_EXTENT && fabsf(a[0] + b[0] + c[0] + a[1] + b[1] + c[1]) < 1e6f &&
         fabsf(a[2] + b[2] + c[2]) < 1e6f))
-    return (Box){0};
-  if (hidden_back(mesh, a, b, c))
     return (Box){0};
   return (Box){(gint16)MAX(0, (int)floorf(x0)), (gint16)MAX(0, (int)floorf(y0)),
                (gint16)MIN(width, (int)floorf(x1) + 1), (gint16)MIN(height, (int)floorf(y1) + 1)};

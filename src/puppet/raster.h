@@ -27,8 +27,6 @@ typedef struct {
   const guint32 (*triangle)[3];
   const guint8 *part; /* by triangle; with rank: rank[part] decides before depth does; NULL for none */
   const guint8 *rank; /* [LAYERS], or however many values part has */
-  int back; /* of a closed surface: +1 or -1, the turning sense (of the cross product) that is hidden; 0 draws
-               all */
   float scale; /* output pixels per texture pixel, chooses the halving */
 } RasterMesh;
 

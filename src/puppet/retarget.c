@@ -194,7 +194,7 @@ static float pose_limb(const Transfer *t, const DriverFrame *f, Bone bone, float
                        const LegFix *fix, Stance *s) {
   const Build *b = t->build;
   float turn = t->driver->known[bone] ? f->angle[bone] - b->angle[bone] : parent_turn;
-  float tilt = t->driver->known[bone] ? soft_limit(f->tilt[bone], b->limit[bone]) : 0, r[3][3];
+  float tilt = t->driver->known[bone] ? f->tilt[bone] : 0, r[3][3];
   float scale = s->scale;
   if (fix)
     turn += fix->turn, scale *= fix->stretch;
@@ -212,7 +212,7 @@ static void pose_hand(const Transfer *t, const DriverFrame *f, int side, float f
   Bone bone = BONE_LEFT_HAND + side, forearm = BONE_LEFT_FOREARM + side;
   float bend = t->driver->known[bone] ? soft_limit(0.85f * f->hand_bend[side], 69 * DEGREES) : 0;
   float angle = b->angle[forearm] + forearm_turn + bend, turn = angle - b->angle[bone], r[3][3];
-  float tilt = t->driver->known[forearm] ? 0.6f * soft_limit(f->tilt[forearm], b->limit[forearm]) : 0;
+  float tilt = t->driver->known[forearm] ? 0.6f * f->tilt[forearm] : 0;
   limb_turn(turn, angle, tilt, r);
   Joint wrist = bone_joints[bone][0];
   place(s, bone, r, s->scale, b->joint[wrist], s->joint[wrist]);
@@ -249,6 +249,59 @@ static void pose_frame(const Transfer *t, int i, const float hip[2], const LegFi
     place(s, foot, r, s->scale, b->joint[bone_joints[foot][0]], s->joint[bone_joints[foot][0]]);
     carry(s, foot, b, bone_joints[foot][1]);
   }
+}
+
+/* What the driver does with its limbs' depth, as far as this character can follow. */
+static void limit_tilts(const Build *b, Driver *d) {
+  for (int i = 0; i < d->count; i++)
+    for (int bone = BONE_LEFT_UPPER_ARM; bone < BONES; bone++)
+      d->frames[i].tilt[bone] = soft_limit(d->frames[i].tilt[bone], b->limit[bone]);
+}
+
+/* A bone tilted so that it shows this much of its length, as before toward or away from the camera. */
+static float tilt_for(float shown, float length, float limit, float before) {
+  float tilt = acosf(CLAMP(shown / MAX(length, 1e-3f), cosf(limit), 1.0f));
+  return before < -0.05f ? -tilt : tilt;
+}
+
+/* A hand that is at the driver's face must be at the same place of the character's, though its arm is longer
+ * or its head larger. The angles on the screen stay what they are; upper arm and forearm show as much of
+ * their lengths as the place asks for. Weighed by how near the face the hand is. */
+static void reach_face(const Transfer *t, const Motion *motion, Driver *d, int side) {
+  const Build *b = t->build;
+  Bone upper = BONE_LEFT_UPPER_ARM + side, fore = BONE_LEFT_FOREARM + side;
+  if (!d->known[upper] || !d->known[fore])
+    return;
+  for (int i = 0; i < d->count; i++) {
+    DriverFrame *f = &d->frames[i];
+    const Stance *s = &motion->stances[i];
+    float head = d->length[BONE_HEAD] * f->pixels_per_metre;
+    float weight = 1 - smooth_step(0.9f, 1.7f, distance(f->wrist[side], f->ears) / head);
+    if (weight <= 0)
+      continue;
+    const float *shoulder = s->joint[JOINT_LEFT_SHOULDER + side], *elbow = s->joint[JOINT_LEFT_ELBOW + side];
+    const float *wrist = s->joint[JOINT_LEFT_WRIST + side], *hand = s->joint[JOINT_LEFT_HAND + side];
+    float face[2], ratio = CLAMP(s->scale * b->neck / head, 0.6f, 1.8f),
+                   angle[2] = {direction(shoulder, elbow), direction(elbow, wrist)};
+    halfway(s->joint[JOINT_LEFT_EAR], s->joint[JOINT_RIGHT_EAR], face);
+    float x = face[0] + ratio * (f->hand[side][0] - f->ears[0]) - (hand[0] - wrist[0]) - shoulder[0];
+    float y = face[1] + ratio * (f->hand[side][1] - f->ears[1]) - (hand[1] - wrist[1]) - shoulder[1];
+    float c0 = cosf(angle[0]), s0 = sinf(angle[0]), c1 = cosf(angle[1]), s1 = sinf(angle[1]),
+          det = c0 * s1 - s0 * c1;
+    weight *= smooth_step(0.15f, 0.5f, fabsf(det)); /* a straight arm has no choice */
+    if (weight <= 0)
+      continue;
+    float length[2] = {
+        s->scale * distance(b->joint[JOINT_LEFT_SHOULDER + side], b->joint[JOINT_LEFT_ELBOW + side]),
+        s->scale * distance(b->joint[JOINT_LEFT_ELBOW + side], b->joint[JOINT_LEFT_WRIST + side])};
+    float first = tilt_for((x * s1 - y * c1) / det, length[0], b->limit[upper], f->tilt[upper]);
+    float second = tilt_for((y * c0 - x * s0) / det, length[1], b->limit[fore], f->tilt[fore]);
+    f->tilt[upper] += (first - f->tilt[upper]) * weight;
+    f->tilt[fore] += (second - f->tilt[fore]) * weight;
+  }
+  gsize stride = sizeof(DriverFrame) / sizeof(float);
+  series_gauss(&d->frames[0].tilt[upper], stride, d->segment, d->count, 0.05 * d->rate);
+  series_gauss(&d->frames[0].tilt[fore], stride, d->segment, d->count, 0.05 * d->rate);
 }
 
 /* Where the driver's feet ask the ankles to be: soles on the driver's soles. */
@@ -460,6 +513,7 @@ Motion *motion_new(const Rig *rig, const Track *track, const Tracks *tracks, gbo
   Motion *motion = g_new0(Motion, 1);
   *motion = (Motion){track->first, track->count, g_new0(Stance, track->count), driver->back_share};
   drawn_hands(&build, driver, motion);
+  limit_tilts(&build, driver);
   g_autofree guint8 *left = g_new0(guint8, track->count);
   g_autofree guint8 *right = g_new0(guint8, track->count);
   guint8 *const planted[2] = {left, right};
@@ -477,8 +531,9 @@ Motion *motion_new(const Rig *rig, const Track *track, const Tracks *tracks, gbo
       break;
     transfer.metres_per_pixel *= smaller;
   }
-  if (build.has_legs)
-    plant_feet(&transfer, motion, planted, (const float(*)[2])hip);
+  for (int side = 0; side < 2; side++)
+    reach_face(&transfer, motion, driver, side);
+  plant_feet(&transfer, motion, planted, (const float(*)[2])hip);
   order_arm(&transfer, motion, 0);
   order_arm(&transfer, motion, 1);
   order_pairs(&transfer, motion);

@@ -1,5 +1,4 @@
-/* Both ways are affine in a vertex's rest position, so that front and back differ by the image of one vector.
- */
+/* Both ways are affine maps of a vertex's rest position, so they are mixed as matrices. */
 #include "puppet/skin.h"
 #include <math.h>
 #include <string.h>
@@ -100,21 +99,16 @@ static void blend(const Skin *skin, const Stance *stance, const float *scales, i
   }
 }
 
-void skin_pose(const Skin *skin, const Stance *stance, float relief, float (*front)[3], float (*back)[3]) {
+void skin_pose(const Skin *skin, const Stance *stance, float relief, float (*position)[3]) {
   float scales[BONES];
   for (int b = 0; b < BONES; b++)
     scales[b] = sqrtf(stance->matrix[b][0][0] * stance->matrix[b][0][0] +
                       stance->matrix[b][1][0] * stance->matrix[b][1][0] +
                       stance->matrix[b][2][0] * stance->matrix[b][2][0]);
   for (int v = 0; v < skin->layer->vertices; v++) {
-    const float *p = skin->layer->rest[v];
-    float m[3][4], z = relief * p[2];
+    const float *rest = skin->layer->rest[v], p[3] = {rest[0], rest[1], relief * rest[2]};
+    float m[3][4];
     blend(skin, stance, scales, v, m);
-    for (int r = 0; r < 3; r++) {
-      float flat = m[r][0] * p[0] + m[r][1] * p[1] + m[r][3];
-      front[v][r] = flat + m[r][2] * z;
-      if (back)
-        back[v][r] = flat - m[r][2] * z;
-    }
+    stance_apply((const float(*)[4])m, p, position[v]);
   }
 }

@@ -17,6 +17,9 @@ Skin *skin_new(const Rig *rig, const Layer *layer);
 void skin_free(Skin *skin);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Skin, skin_free)
 
-/* front, back: [vertices] output pixels, z toward the camera. back may be NULL: the same with the relief
- * mirrored at rest z = 0. relief scales the rest z: 1, or 0 for a flat figure. */
-void skin_pose(const Skin *skin, const Stance *stance, float relief, float (*front)[3], float (*back)[3]);
+/* position: [vertices] output pixels, z toward the camera. relief scales the rest z: 1, or 0 for a flat
+ * figure.
+ *
+ * Only the front of a figure is ever made: as far as limbs tilt it covers its back, and a mirrored back sheet
+ * shows as dark crescents beside its soft edges. */
+void skin_pose(const Skin *skin, const Stance *stance, float relief, float (*position)[3]);

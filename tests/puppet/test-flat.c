@@ -66,7 +66,7 @@ static void sheet_clear(Sheet *s) {
 }
 
 static void solve(Sheet *s, const Stance *stance, int rounds) {
-  skin_pose(s->skin, stance, 0, s->at, NULL);
+  skin_pose(s->skin, stance, 0, s->at);
   flat_solve(s->solver, stance, rounds, s->at);
 }
 
@@ -154,7 +154,7 @@ static void loose_pieces_have_a_place(void **state) {
   g_autoptr(FlatSolver) solver = flat_solver_new(flat);
   Stance stance;
   bend(s.rig, &stance, BONE_LEFT_FOREARM, -0.8f);
-  skin_pose(s.skin, &stance, 0, s.at, NULL);
+  skin_pose(s.skin, &stance, 0, s.at);
   flat_solve(solver, &stance, FLAT_ROUNDS, s.at);
   for (int v = 0; v < layer->vertices; v++)
     assert_true(isfinite(s.at[v][0]) && isfinite(s.at[v][1]));

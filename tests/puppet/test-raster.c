@@ -90,7 +90,7 @@ static void samples_go_to_the_nearest(void **state) {
       for (int x = 0; x < 16 * N; x++)
         memcpy(image_at(colours, x, y), (guint8[]){(guint8)(40 * (x / 16)), 0, 0, 255}, 4);
     g_autoptr(RasterTexture) texture = raster_texture_new(colours, 1);
-    RasterMesh mesh = {texture, N, position, uv, NULL, triangle, NULL, NULL, 0, 1};
+    RasterMesh mesh = {texture, N, position, uv, NULL, triangle, NULL, NULL, 1};
     g_autoptr(Image) got = draw_one(raster, &mesh);
     int wrong = 0;
     for (int y = 0; y < HEIGHT; y++)
@@ -152,7 +152,7 @@ static void sheets_are_tight_and_smooth(void **state) {
       memcpy(triangle[n++], (guint32[]){b, d, c}, 12);
     }
   g_autoptr(Raster) raster = raster_new(WIDTH, HEIGHT);
-  RasterMesh mesh = {texture, n, position, uv, NULL, triangle, NULL, NULL, 0, 1};
+  RasterMesh mesh = {texture, n, position, uv, NULL, triangle, NULL, NULL, 1};
   g_autoptr(Image) got = draw_one(raster, &mesh);
   for (int y = 0; y < HEIGHT; y++)
     for (int x = 0; x < WIDTH; x++) {
@@ -178,7 +178,7 @@ static Quad quad(float x0, float y0, float x1, float y1, float z0, float z1) {
 }
 
 static RasterMesh mesh_of(const Quad *q, const RasterTexture *texture) {
-  return (RasterMesh){texture, 2, q->position, q->uv, NULL, q->triangle, NULL, NULL, 0, 2};
+  return (RasterMesh){texture, 2, q->position, q->uv, NULL, q->triangle, NULL, NULL, 2};
 }
 
 static void depth_within_a_pass_order_between(void **state) {
@@ -243,20 +243,6 @@ static void fading_is_linear(void **state) {
   g_autoptr(Image) got = draw_one(raster, &mesh);
   for (int x = 5; x < 95; x += 10)
     assert_in_range(image_at(got, x, 25)[3], (int)(2.55f * (float)x) - 2, (int)(2.55f * (float)x) + 4);
-}
-
-static void backs_are_culled_by_sense(void **state) {
-  g_autoptr(Image) white = plain(32, 32, 255, 255, 255, 255);
-  g_autoptr(RasterTexture) texture = raster_texture_new(white, 1);
-  g_autoptr(Raster) raster = raster_new(WIDTH, HEIGHT);
-  Quad q = quad(10, 10, 60, 60, 0, 0); /* a, b, c: the cross product is positive */
-  RasterMesh mesh = mesh_of(&q, texture);
-  mesh.back = 1;
-  g_autoptr(Image) hidden = draw_one(raster, &mesh);
-  mesh.back = -1;
-  g_autoptr(Image) shown = draw_one(raster, &mesh);
-  assert_int_equal(image_at(hidden, 30, 30)[3], 0);
-  assert_int_equal(image_at(shown, 30, 30)[3], 255);
 }
 
 /* Shrunk eight times, a fine chequer is grey, not a moire. */
@@ -324,7 +310,6 @@ int main(void) {
       cmocka_unit_test(soft_fragments_hide_nothing),
       cmocka_unit_test(passes_lie_over_each_other),
       cmocka_unit_test(fading_is_linear),
-      cmocka_unit_test(backs_are_culled_by_sense),
       cmocka_unit_test(small_pictures_are_averaged),
       cmocka_unit_test(nonsense_is_left_out),
       cmocka_unit_test(what_was_drawn_before_leaves_no_trace),

@@ -279,9 +279,8 @@ static void skin_follows_bones(void **state) {
   memcpy(arm->rest[1], c.rig->figure.joint[JOINT_LEFT_ELBOW], sizeof(float) * 2);
   g_autoptr(Skin) skin = skin_new(c.rig, arm);
   g_autofree float(*front)[3] = g_malloc_n((gsize)arm->vertices, sizeof *front);
-  g_autofree float(*back)[3] = g_malloc_n((gsize)arm->vertices, sizeof *back);
   const Stance *s = &c.motion->stances[17];
-  skin_pose(skin, s, 1, front, back);
+  skin_pose(skin, s, 1, front);
   for (int v = 0; v < arm->vertices; v++) {
     if (v == 1)
       continue;
@@ -290,11 +289,8 @@ static void skin_follows_bones(void **state) {
     assert_true(distance(front[v], at) < 1e-3f && fabsf(front[v][2] - at[2]) < 1e-3f);
   }
   assert_true(distance(front[1], s->joint[JOINT_LEFT_ELBOW]) < 0.01f);
-  float mirrored[3] = {arm->rest[0][0], arm->rest[0][1], -5}, at[3];
-  stance_apply(s->matrix[arm->bone[0][0]], mirrored, at);
-  assert_true(distance(back[0], at) < 1e-3f && fabsf(back[0][2] - at[2]) < 1e-3f);
-  skin_pose(skin, s, 0, front, NULL);
-  float flat[3] = {arm->rest[0][0], arm->rest[0][1], 0};
+  skin_pose(skin, s, 0, front);
+  float flat[3] = {arm->rest[0][0], arm->rest[0][1], 0}, at[3];
   stance_apply(s->matrix[arm->bone[0][0]], flat, at);
   assert_true(distance(front[0], at) < 1e-3f);
   done(&c);
