@@ -1,6 +1,6 @@
 /* Whether the figure in a result moves as the driver does: both videos go through the pose networks in the
- * same way, unsmoothed, and the directions of ten bones on the screen are compared where the driver's joints
- * are visible. */
+ * same way, every frame by itself, and the directions of ten bones on the screen are compared where the
+ * driver's joints are visible. */
 #include "truth.h"
 #include <math.h>
 
@@ -31,12 +31,12 @@ static void hips_of(const Pose *pose, double *x, double *y) {
   *y = 0.5 * (double)(l->y + r->y);
 }
 
-/* The sighting of this frame whose hips are nearest, NULL when there is none. */
-static const Pose *sighting_near(const GArray *sightings, double x, double y) {
+/* The pose whose hips are nearest, NULL when there is none. */
+static const Pose *pose_near(const GArray *poses, double x, double y) {
   const Pose *best = NULL;
   double least = INFINITY;
-  for (guint i = 0; i < sightings->len; i++) {
-    const Pose *pose = &g_array_index(sightings, Sighting, i).pose;
+  for (guint i = 0; i < poses->len; i++) {
+    const Pose *pose = &g_array_index(poses, Pose, i);
     double px, py;
     hips_of(pose, &px, &py);
     double d = hypot(px - x, py - y);
@@ -88,11 +88,11 @@ static void compare_videos(const Track *track, const GPtrArray *driver, const GP
     hips_of(&track->poses[i], &x, &y);
     if (track->slot[i] < 0 || frame >= driver->len)
       continue;
-    const Pose *want = sighting_near(g_ptr_array_index(driver, frame), x, y);
+    const Pose *want = pose_near(g_ptr_array_index(driver, frame), x, y);
     if (want == NULL)
       continue;
     f->driven++;
-    const Pose *got = frame < made->len ? sighting_near(g_ptr_array_index(made, frame), x, y) : NULL;
+    const Pose *got = frame < made->len ? pose_near(g_ptr_array_index(made, frame), x, y) : NULL;
     if (got == NULL)
       continue;
     f->found++;
@@ -121,24 +121,18 @@ static void tell(const Fidelity *f, json_t *result, double *mean, double *missin
 
 gboolean judge_motion(const char *driver, const char *made, const Limits *limits, json_t *result,
                       gboolean *passed, GError **error) {
-  g_autoptr(GPtrArray) driver_seen = NULL, made_seen = NULL;
-  g_autoptr(Tracks) tracks = video_tracks(driver, limits, &driver_seen, error);
+  g_autoptr(Tracks) tracks = video_tracks(driver, limits, error);
   if (tracks == NULL)
     return FALSE;
   if (limits->person < 1 || limits->person > (int)tracks->tracks->len)
     return fault(error, FAULT_USAGE, "The driver has %u people; there is no person %d.", tracks->tracks->len,
                  limits->person);
-  g_autoptr(GError) problem = NULL;
-  g_autoptr(Tracks) again = video_tracks(made, limits, &made_seen, &problem);
-  Fidelity f = {.all = g_array_new(FALSE, FALSE, sizeof(double))};
-  if (again == NULL && !g_error_matches(problem, FAULT, FAULT_NOBODY)) {
-    g_propagate_error(error, g_steal_pointer(&problem));
-    g_array_unref(f.all);
+  g_autoptr(GPtrArray) driver_seen = video_poses(driver, limits, error);
+  g_autoptr(GPtrArray) made_seen = driver_seen ? video_poses(made, limits, error) : NULL;
+  if (made_seen == NULL)
     return FALSE;
-  }
-  g_autoptr(GPtrArray) nobody = g_ptr_array_new();
-  compare_videos(g_ptr_array_index(tracks->tracks, (guint)limits->person - 1), driver_seen,
-                 again ? made_seen : nobody, &f);
+  Fidelity f = {.all = g_array_new(FALSE, FALSE, sizeof(double))};
+  compare_videos(g_ptr_array_index(tracks->tracks, (guint)limits->person - 1), driver_seen, made_seen, &f);
   double mean, missing;
   tell(&f, result, &mean, &missing);
   g_array_unref(f.all);

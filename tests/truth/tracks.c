@@ -164,7 +164,7 @@ gboolean judge_tracks(const char *scene, const Truth *truth, const Limits *limit
                       gboolean *passed, GError **error) {
   gboolean folder = g_file_test(scene, G_FILE_TEST_IS_DIR);
   g_autoptr(Scene) loaded = folder ? scene_load(scene, error) : NULL;
-  g_autoptr(Tracks) own = folder ? NULL : video_tracks(scene, limits, NULL, error);
+  g_autoptr(Tracks) own = folder ? NULL : video_tracks(scene, limits, error);
   const Tracks *tracks = loaded ? loaded->tracks : own;
   if (tracks == NULL)
     return FALSE;

@@ -46,6 +46,8 @@ gboolean judge_plate(const char *scene, const Truth *truth, const Limits *limits
 gboolean judge_motion(const char *driver, const char *made, const Limits *limits, json_t *result,
                       gboolean *passed, GError **error);
 
-/* Runs the tracker over a video. seen, where not NULL: element type Sighting without masks, frame by frame:
- * sightings [frames] of GArray. */
-Tracks *video_tracks(const char *video, const Limits *limits, GPtrArray **seen, GError **error);
+/* Runs the tracker over a video. */
+Tracks *video_tracks(const char *video, const Limits *limits, GError **error);
+/* Everybody in each frame, each frame read by itself, as if it were a picture (transfer full): GArray of Pose by
+ * frame. */
+GPtrArray *video_poses(const char *video, const Limits *limits, GError **error);
