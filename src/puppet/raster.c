@@ -385,9 +385,9 @@ INLINE void clear(Samples *samples, Box used) {
 }
 
 INLINE V4u sum_of_four(const V4u c[4]) {
-  V4u a = __builtin_shuffle(c[0], c[1], (V4u){0, 4, 1, 5}) + __builtin_shuffle(c[0], c[1], (V4u){2, 6, 3, 7});
-  V4u b = __builtin_shuffle(c[2], c[3], (V4u){0, 4, 1, 5}) + __builtin_shuffle(c[2], c[3], (V4u){2, 6, 3, 7});
-  return __builtin_shuffle(a, b, (V4u){0, 1, 4, 5}) + __builtin_shuffle(a, b, (V4u){2, 3, 6, 7});
+  V4u a = __builtin_shufflevector(c[0], c[1], 0, 4, 1, 5) + __builtin_shufflevector(c[0], c[1], 2, 6, 3, 7);
+  V4u b = __builtin_shufflevector(c[2], c[3], 0, 4, 1, 5) + __builtin_shufflevector(c[2], c[3], 2, 6, 3, 7);
+  return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
 }
 
 /* Means of the samples of four pixels. */
