@@ -81,6 +81,8 @@ static void choose_triangles(Sheet *sheet) {
 }
 
 static void prepare_sheet(Puppet *puppet, const Layer *layer, float finest) {
+  if ((guint)layer->kind >= LAYERS)
+    return;
   Sheet *sheet = &puppet->sheet[layer->kind];
   if (sheet->layer || !layer->texture || !layer->vertices || !layer->triangles)
     return;

@@ -27,7 +27,7 @@ typedef struct {
   const guint32 (*triangle)[3];
   const guint8 *part; /* by triangle; with rank: rank[part] decides before depth does; NULL for none */
   const guint8 *rank; /* [LAYERS], or however many values part has */
-  float scale; /* output pixels per texture pixel, chooses the halving */
+  float scale;        /* output pixels per texture pixel, chooses the halving */
 } RasterMesh;
 
 typedef struct {
