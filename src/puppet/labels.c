@@ -124,24 +124,6 @@ static void drop_islands(Parts *parts) {
       parts->label[i] = region[i] >= 0 ? parts->label[region[i]] : PART_NONE;
 }
 
-static float hand_distance(const Parts *parts, int side, const float p[2]) {
-  float tip[2];
-  parts_finger_tips(parts, side, tip);
-  return segment_distance(parts->figure.joint[JOINT_LEFT_WRIST + side], tip, p);
-}
-
-/* Distance to an arm's bones in their half widths. */
-static float arm_ratio(const Seeds *s, int side, const float p[2]) {
-  const float *shoulder = s->joint[JOINT_LEFT_SHOULDER + side], *elbow = s->joint[JOINT_LEFT_ELBOW + side];
-  const float *radius = s->parts->radius;
-  float upper = segment_distance(shoulder, elbow, p) / radius[BONE_LEFT_UPPER_ARM + side];
-  float fore =
-      segment_distance(elbow, s->joint[JOINT_LEFT_WRIST + side], p) / radius[BONE_LEFT_FOREARM + side];
-  float hand =
-      s->parts->hidden[side] ? fore : hand_distance(s->parts, side, p) / radius[BONE_LEFT_HAND + side];
-  return MIN(MIN(upper, fore), hand);
-}
-
 static float forearm_distance(const Seeds *s, int side, const float p[2]) {
   return segment_distance(s->joint[JOINT_LEFT_ELBOW + side], s->joint[JOINT_LEFT_WRIST + side], p);
 }
@@ -176,8 +158,8 @@ static void drop_glow(const Seeds *s) {
       continue;
     int side = part - PART_LEFT_ARM;
     seeds_point(parts, i, p);
-    float away = arm_ratio(s, side, p), alpha = parts->alpha->v[i];
-    float from_hand = parts->hidden[side] ? G_MAXFLOAT : hand_distance(parts, side, p) / parts->unit;
+    float away = seeds_arm_ratio(s, side, p), alpha = parts->alpha->v[i];
+    float from_hand = parts->hidden[side] ? G_MAXFLOAT : seeds_hand_distance(s, side, p) / parts->unit;
     gboolean sheer = alpha < 0.97f && away > 1.25f && from_hand > 0.03f;
     /* Where the hand's own pixels are known, other things beside it are not the hand. */
     gboolean beside = found[side] > 0.25f * hand_area(s, side) && to_hand->v[i] > 0.006f * parts->unit &&

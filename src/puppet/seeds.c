@@ -68,6 +68,23 @@ static float arm_clearance(const Seeds *s, const float p[2]) {
   return least;
 }
 
+float seeds_hand_distance(const Seeds *s, int side, const float p[2]) {
+  float tip[2];
+  parts_finger_tips(s->parts, side, tip);
+  return segment_distance(s->joint[JOINT_LEFT_WRIST + side], tip, p);
+}
+
+float seeds_arm_ratio(const Seeds *s, int side, const float p[2]) {
+  const float *shoulder = s->joint[JOINT_LEFT_SHOULDER + side], *elbow = s->joint[JOINT_LEFT_ELBOW + side];
+  const float *radius = s->parts->radius;
+  float upper = segment_distance(shoulder, elbow, p) / radius[BONE_LEFT_UPPER_ARM + side];
+  float fore =
+      segment_distance(elbow, s->joint[JOINT_LEFT_WRIST + side], p) / radius[BONE_LEFT_FOREARM + side];
+  float hand =
+      s->parts->hidden[side] ? fore : seeds_hand_distance(s, side, p) / radius[BONE_LEFT_HAND + side];
+  return MIN(MIN(upper, fore), hand);
+}
+
 /* The slope from the neck to a shoulder, bare or clothed. */
 static gboolean on_shoulder_line(const Seeds *s, const float p[2]) {
   for (int side = 0; side < 2; side++) {
@@ -314,6 +331,101 @@ static void seed_hand(const Seeds *s, int side) {
       parts->label[i] = s->hands[i] = (guint8)(PART_LEFT_ARM + side);
 }
 
+/* --- the body's cloth --- */
+
+/* The bone of the body that p hangs on, as the nearest point of it, where p is near enough in half widths.
+ * Cloth reaches the wider beside the body the lower it hangs. */
+static gboolean body_bone(const Seeds *s, const float p[2], float foot[2]) {
+  const float *neck = s->joint[JOINT_NECK], *hip = s->joint[JOINT_HIP];
+  float unit = s->parts->unit;
+  float along = segment_along(neck, hip, p);
+  if (along < 0.05f)
+    return FALSE;
+  if (along < 1) {
+    float shoulders = 0.5f * point_distance(s->joint[JOINT_LEFT_SHOULDER], s->joint[JOINT_RIGHT_SHOULDER]);
+    float hips = 0.62f * point_distance(s->joint[JOINT_LEFT_HIP], s->joint[JOINT_RIGHT_HIP]);
+    float half = MAX(shoulders + along * (hips - shoulders), 0.05f * unit);
+    point_mix(neck, hip, along, foot);
+    return point_distance(foot, p) < half * (0.9f + 0.2f * along + along * along);
+  }
+  float nearest = G_MAXFLOAT;
+  for (int side = 0; side < 2 && !s->parts->skirt; side++) {
+    const float *from = s->joint[JOINT_LEFT_HIP + side], *to = s->joint[JOINT_LEFT_KNEE + side];
+    float distance = segment_distance(from, to, p) / s->parts->radius[BONE_LEFT_THIGH + side];
+    if (distance > MIN(nearest, 2.2f))
+      continue;
+    nearest = distance;
+    point_mix(from, to, CLAMP(segment_along(from, to, p), 0, 1), foot);
+  }
+  return nearest < 2.2f;
+}
+
+/* Whether the way from p to foot leads neither through the air nor over an arm. */
+static gboolean hangs_on(const Seeds *s, const float p[2], const float foot[2]) {
+  const Parts *parts = s->parts;
+  int steps = (int)ceilf(point_distance(p, foot));
+  for (int i = 0; i <= steps; i++) {
+    float q[2];
+    point_mix(p, foot, (float)i / (float)MAX(1, steps), q);
+    int x = (int)floorf(q[0]), y = (int)floorf(q[1]);
+    if (x < 0 || y < 0 || x >= parts->width || y >= parts->height)
+      return FALSE;
+    Part part = parts->label[y * parts->width + x];
+    if (part == PART_TORSO)
+      return TRUE;
+    if (part == PART_LEFT_ARM || part == PART_RIGHT_ARM || *plane_at(parts->alpha, x, y) < 0.5f)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean beyond_arms(const Seeds *s, const float p[2]) {
+  for (int side = 0; side < 2; side++) {
+    const float *wrist = s->joint[JOINT_LEFT_WRIST + side];
+    float tip[2], half[2];
+    parts_finger_tips(s->parts, side, tip);
+    point_mix(wrist, tip, 0.5f, half);
+    if (seeds_arm_ratio(s, side, p) < 1.7f ||
+        (!s->parts->hidden[side] && point_distance(half, p) < 0.75f * point_distance(wrist, tip)))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* The arm whose reach p lies in, clear of the head, or none. */
+static Part arm_around(const Seeds *s, const float p[2]) {
+  if (point_distance(p, s->head) < 1.6f * s->head_radius)
+    return PART_NONE;
+  for (int side = 0; side < 2; side++)
+    if (seeds_arm_ratio(s, side, p) < 1.3f &&
+        segment_along(s->joint[JOINT_LEFT_SHOULDER + side], s->joint[JOINT_LEFT_ELBOW + side], p) > 0.12f)
+      return PART_LEFT_ARM + side;
+  return PART_NONE;
+}
+
+/* A coat is wider than the bones of the body, and its sleeves have its colour: beside the torso everything
+ * out of an arm's reach is the body's, or the flood would run down from the sleeve to the hem; away from the
+ * torso everything in reach is the arm's. Hair and what shows of the neck are left to the flood. */
+static void spread_cloth(const Seeds *s) {
+  Parts *parts = s->parts;
+  float collar = s->joint[JOINT_NECK][1] + 0.25f * (s->joint[JOINT_HIP][1] - s->joint[JOINT_NECK][1]);
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float p[2], foot[2] = {0, 0};
+    if (parts->label[i] || parts->alpha->v[i] < 0.5f)
+      continue;
+    seeds_point(parts, i, p);
+    if (parts->hair.n && seeds_allow_hair(s, p) && seeds_hair_ratio(s, i) < 1.2f)
+      continue;
+    if (!body_bone(s, p, foot)) {
+      parts->label[i] = (guint8)arm_around(s, p);
+      continue;
+    }
+    gboolean neck = p[1] < collar && fabsf(p[0] - s->joint[JOINT_NECK][0]) < 0.7f * s->head_radius;
+    if (!neck && beyond_arms(s, p) && hangs_on(s, p, foot))
+      parts->label[i] = PART_TORSO;
+  }
+}
+
 static void seeds_prepare(Seeds *s, Parts *parts) {
   *s = (Seeds){.parts = parts, .joint = (const float(*)[2])parts->figure.joint};
   parts_head(parts, s->head, &s->head_length);
@@ -334,6 +446,7 @@ void seeds_place(Seeds *s, Parts *parts, guint8 *hands) {
   learn_torso(s);
   learn_arms(s);
   prune_seeds(s);
+  spread_cloth(s);
   seed_hand(s, 0);
   seed_hand(s, 1);
 }

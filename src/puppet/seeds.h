@@ -27,6 +27,10 @@ static inline void seeds_point(const Parts *parts, int i, float p[2]) {
 /* Sets the seeds in parts->label and learns the figure's colours. hands: zeroed, [height*width]. */
 void seeds_place(Seeds *seeds, Parts *parts, guint8 *hands);
 
+/* Distance to a side's wrist and fingers. */
+float seeds_hand_distance(const Seeds *seeds, int side, const float point[2]);
+/* Distance to an arm's bones in their half widths; the hand counts when it is shown. */
+float seeds_arm_ratio(const Seeds *seeds, int side, const float point[2]);
 /* How much nearer a pixel is to hair than to cloth and arms: below 1 it is hair. */
 float seeds_hair_ratio(const Seeds *seeds, int pixel);
 /* Whether hair may hang there: not on the forearms and hands, not below the hip. */
