@@ -8,8 +8,6 @@
 #define FAINT 0.1f       /* detections below are noise */
 #define SAME_REGION 0.5f /* misfit up to which a detection belongs to somebody */
 #define MIN_PART_SIDE 100
-/* A plain detection is dropped when a second look does not even find somebody there. */
-#define PLAIN_MOVE 0.2f
 /* A faint one has to stand still under two more looks. True ones move by 0.005 to 0.07 of the body's size and
  * have flags above 0.998; what the network sees in drawings moves by 0.1 to 1 or loses its flag. */
 #define FAINT_FLAG 0.99f
@@ -124,11 +122,28 @@ static gboolean look_again(PoseEstimator *estimator, const Image *rgb, BodyReadi
   return TRUE;
 }
 
+/* The share of the box of a that lies in the box of b. */
+static float share_inside(const float a[4], const float b[4]) {
+  float w = MIN(a[0] + a[2], b[0] + b[2]) - MAX(a[0], b[0]),
+        h = MIN(a[1] + a[3], b[1] + b[3]) - MAX(a[1], b[1]);
+  return w > 0 && h > 0 ? w * h / MAX(a[2] * a[3], 1) : 0;
+}
+
+/* The second look may read the pose quite differently, left for right even, where a picture is hard; what
+ * must stay is that somebody of that size is there. The first reading is kept. */
 static gboolean confirm_plain(PoseEstimator *estimator, const Image *rgb, const BodyReading *reading,
                               gboolean *good, GError **error) {
-  g_autofree BodyReading *again = g_memdup2(reading, sizeof *reading);
-  *good = reading->pose.score > BODY_PRESENT;
-  return !*good || look_again(estimator, rgb, again, BODY_PRESENT, PLAIN_MOVE, good, error);
+  Region region = body_region_from_anchors(reading->anchor);
+  *good = reading->pose.score > BODY_PRESENT && region_is_sane(&region);
+  if (!*good)
+    return TRUE;
+  g_autofree BodyReading *again = g_new0(BodyReading, 1);
+  if (!body_read(estimator, rgb, &region, again, error))
+    return FALSE;
+  Region settled = body_region_from_anchors(again->anchor);
+  *good =
+      again->pose.score > BODY_PRESENT && region_is_sane(&settled) && misfit(&region, &settled) < SAME_REGION;
+  return TRUE;
 }
 
 /* Whether the mask covers the limbs that are seen and knows its own outline. */
@@ -172,13 +187,6 @@ static gboolean confirm_faint(PoseEstimator *estimator, const Image *rgb, BodyRe
       return FALSE;
   *good = *good && is_large_enough(&reading->pose, rgb) && fits_mask(reading, rgb);
   return TRUE;
-}
-
-/* The share of the box of a that lies in the box of b. */
-static float share_inside(const float a[4], const float b[4]) {
-  float w = MIN(a[0] + a[2], b[0] + b[2]) - MAX(a[0], b[0]),
-        h = MIN(a[1] + a[3], b[1] + b[3]) - MAX(a[1], b[1]);
-  return w > 0 && h > 0 ? w * h / MAX(a[2] * a[3], 1) : 0;
 }
 
 static gboolean is_known(const Pose *pose, gboolean plain, const Pose *const *known, int n,

@@ -16,7 +16,9 @@
  * on. */
 #define WORKING_PIXELS (12 * 1000 * 1000)
 #define FORMAT 1
-#define SAME_PERSON 0.6 /* least overlap of two networks' masks of one person */
+#define SAME_PERSON 0.6   /* least overlap of two networks' masks of one person */
+#define SAME_JOINT 0.06f  /* most distance of two networks' opinions of one joint, figure heights */
+#define SECOND_SHARE 0.5f /* weight of the full network's opinion */
 
 void character_free(Character *character) {
   if (!character)
@@ -94,9 +96,21 @@ static double overlap(const Image *a, const Image *b) {
   return either ? (double)both / (double)either : 0;
 }
 
+/* Two networks' joints of one body: where they agree, the middle has less of either's error. */
+static void settle_joints(Figure *figure, const Figure *second) {
+  for (int i = 0; i < JOINTS; i++) {
+    float dx = second->joint[i][0] - figure->joint[i][0], dy = second->joint[i][1] - figure->joint[i][1];
+    if (figure->given[i] || hypotf(dx, dy) > SAME_JOINT * figure->height)
+      continue;
+    figure->joint[i][0] += SECOND_SHARE * dx;
+    figure->joint[i][1] += SECOND_SHARE * dy;
+  }
+}
+
 /* The heavy network knows joints best, the full one where a body ends: skirts, sleeves, hair. Its mask of the
- * same person takes the place of the other. */
-static gboolean take_better_mask(const Image *picture, const char *models, Image **mask, GError **error) {
+ * same person takes the place of the other, and its joints are heard. */
+static gboolean ask_full_network(const Image *picture, const char *models, Figure *figure, Image **mask,
+                                 GError **error) {
   g_autoptr(PoseEstimator) network = pose_estimator_new(POSE_FULL, models, error);
   g_autoptr(Image) rgb = image_convert(picture, 3);
   g_autoptr(GArray) poses = NULL;
@@ -104,18 +118,20 @@ static gboolean take_better_mask(const Image *picture, const char *models, Image
   if (!network || !pose_find(network, rgb, &poses, &masks, error))
     return FALSE;
   double best = SAME_PERSON;
-  const Image *better = NULL;
+  int found = -1;
   for (guint i = 0; i < masks->len; i++) {
     double share = overlap(masks->pdata[i], *mask);
     if (share > best) {
       best = share;
-      better = masks->pdata[i];
+      found = (int)i;
     }
   }
-  if (better) {
-    image_free(*mask);
-    *mask = image_copy(better);
-  }
+  if (found < 0)
+    return TRUE;
+  image_free(*mask);
+  *mask = image_copy(masks->pdata[found]);
+  Figure second = figure_from_pose(&g_array_index(poses, Pose, found), *mask);
+  settle_joints(figure, &second);
   return TRUE;
 }
 
@@ -157,7 +173,7 @@ Character *character_make(const char *path, const CharacterOptions *options, Pro
     return NULL;
   g_clear_pointer(&network, pose_estimator_free); /* 137 MB that the rest does not need */
   if (figure.source == FIGURE_FROM_POSE && !mask && !cutout_has_alpha(picture) &&
-      !take_better_mask(picture, options->models, &coarse, error))
+      !ask_full_network(picture, options->models, &figure, &coarse, error))
     return NULL;
   if (!progress_continue(progress, error))
     return NULL;
