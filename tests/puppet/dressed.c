@@ -6,7 +6,8 @@
 
 static const guint8 skin[3] = {224, 178, 150}, shirt[3] = {170, 40, 50},
                     sleeve[2][3] = {{60, 150, 70}, {60, 90, 180}};
-static const guint8 trousers[3] = {70, 74, 84}, hair[3] = {50, 34, 26}, shoe[3] = {235, 232, 225};
+static const guint8 trousers[3] = {70, 74, 84}, waistcoat[3] = {214, 164, 50}, hair[3] = {50, 34, 26},
+                    shoe[3] = {235, 232, 225};
 
 typedef struct {
   Dressed *dressed;
@@ -50,6 +51,34 @@ static void skirt(const Brush *brush, float top, float bottom, float middle) {
     }
 }
 
+/* Flared from the chest to the hem, in one flat colour, which the sleeves continue. */
+static void coat(const Brush *brush, const Figure *f) {
+  const Image *image = brush->dressed->cutout;
+  float middle = f->joint[JOINT_HIP][0], top = f->joint[JOINT_NECK][1] + 0.02f * brush->unit,
+        bottom = f->joint[JOINT_HIP][1] + 0.08f * brush->unit;
+  for (int y = (int)top; y < (int)bottom; y++)
+    for (int x = 0; x < image->width; x++) {
+      float half = brush->unit * (0.1f + 0.04f * ((float)y - top) / (bottom - top)),
+            d = fabsf((float)x + 0.5f - middle);
+      float cover = CLAMP(half - d + 0.5f, 0, 1), light = d < 0.07f * brush->unit ? 0.95f : 1;
+      if (cover > 0)
+        dab(brush, x, y, cover, d < 0.07f * brush->unit ? waistcoat : shirt, light, PART_TORSO);
+    }
+}
+
+/* Without a shade that would tell it from what lies under it. */
+static void flat_capsule(const Brush *brush, const float a[2], const float b[2], float radius,
+                         const guint8 colour[3], Part part) {
+  const Image *image = brush->dressed->cutout;
+  for (int y = 0; y < image->height; y++)
+    for (int x = 0; x < image->width; x++) {
+      float p[2] = {(float)x + 0.5f, (float)y + 0.5f};
+      float cover = CLAMP(radius * brush->unit - segment_distance(a, b, p) + 0.5f, 0, 1);
+      if (cover > 0)
+        dab(brush, x, y, cover, colour, 1, part);
+    }
+}
+
 static void place(Dressed *dressed, float unit, Joint joint, float x, float y) {
   dressed->figure.joint[joint][0] = 0.5f * (float)dressed->cutout->width + x * unit;
   dressed->figure.joint[joint][1] = 0.05f * unit + y * unit;
@@ -57,10 +86,10 @@ static void place(Dressed *dressed, float unit, Joint joint, float x, float y) {
 }
 
 static void place_joints(Dressed *dressed, DressedPose pose, float unit) {
-  static const float elbows[5][2] = {
-      {0.165f, 0.34f}, {0.15f, 0.34f}, {0.24f, 0.17f}, {0.24f, 0.27f}, {0.165f, 0.34f}};
-  static const float wrists[5][2] = {
-      {0.185f, 0.48f}, {0.0f, 0.37f}, {0.25f, 0.02f}, {0.34f, 0.36f}, {0.15f, 0.475f}};
+  static const float elbows[6][2] = {{0.165f, 0.34f}, {0.15f, 0.34f},  {0.24f, 0.17f},
+                                     {0.24f, 0.27f},  {0.165f, 0.34f}, {0.2f, 0.315f}};
+  static const float wrists[6][2] = {{0.185f, 0.48f}, {0.0f, 0.37f},   {0.25f, 0.02f},
+                                     {0.34f, 0.36f},  {0.15f, 0.475f}, {0.285f, 0.425f}};
   place(dressed, unit, JOINT_HIP, 0, 0.5f);
   place(dressed, unit, JOINT_WAIST, 0, 0.39f);
   place(dressed, unit, JOINT_NECK, 0, 0.18f);
@@ -94,15 +123,36 @@ static void paint_leg(const Brush *brush, const Figure *f, int side, gboolean ba
   capsule(brush, knee, ankle, bare ? 0.03f : 0.042f, 0.03f, cloth, part);
 }
 
+static void paint_hand(const Brush *brush, const Figure *f, int side) {
+  const float *wrist = f->joint[JOINT_LEFT_WRIST + side];
+  float tip[2];
+  point_mix(wrist, f->joint[JOINT_LEFT_HAND + side], 1.6f, tip);
+  capsule(brush, wrist, tip, 0.02f, 0.016f, skin, PART_LEFT_ARM + side);
+}
+
 static void paint_arm(const Brush *brush, const Figure *f, int side, gboolean hand) {
   Part part = PART_LEFT_ARM + side;
   const float *elbow = f->joint[JOINT_LEFT_ELBOW + side], *wrist = f->joint[JOINT_LEFT_WRIST + side];
-  float tip[2];
-  point_mix(wrist, f->joint[JOINT_LEFT_HAND + side], 1.6f, tip);
   if (hand)
-    capsule(brush, wrist, tip, 0.02f, 0.016f, skin, part);
+    paint_hand(brush, f, side);
   capsule(brush, f->joint[JOINT_LEFT_SHOULDER + side], elbow, 0.036f, 0.03f, sleeve[side], part);
   capsule(brush, elbow, wrist, 0.03f, 0.024f, sleeve[side], part);
+}
+
+static void paint_coat(const Brush *brush, const Figure *f) {
+  const float *left = f->joint[JOINT_LEFT_SHOULDER], *right = f->joint[JOINT_RIGHT_SHOULDER];
+  float yoke[2][2];
+  coat(brush, f);
+  for (int side = 0; side < 2; side++) {
+    const float *elbow = f->joint[JOINT_LEFT_ELBOW + side];
+    Part part = PART_LEFT_ARM + side;
+    paint_hand(brush, f, side);
+    flat_capsule(brush, f->joint[JOINT_LEFT_SHOULDER + side], elbow, 0.036f, shirt, part);
+    flat_capsule(brush, elbow, f->joint[JOINT_LEFT_WRIST + side], 0.032f, shirt, part);
+  }
+  point_mix(left, right, 0.1f, yoke[0]);
+  point_mix(right, left, 0.1f, yoke[1]);
+  flat_capsule(brush, yoke[0], yoke[1], 0.036f, waistcoat, PART_TORSO);
 }
 
 static void paint_torso(const Brush *brush, const Figure *f) {
@@ -133,7 +183,9 @@ Dressed *dressed_new(DressedPose pose, int height) {
   if (bare)
     skirt(&brush, f->joint[JOINT_HIP][1] - 0.1f * unit, f->joint[JOINT_LEFT_KNEE][1] - 0.06f * unit,
           f->joint[JOINT_HIP][0]);
-  for (int side = 0; side < 2; side++)
+  if (pose == DRESSED_IN_COAT)
+    paint_coat(&brush, f);
+  for (int side = 0; side < 2 && pose != DRESSED_IN_COAT; side++)
     paint_arm(&brush, f, side, !pockets);
   for (int side = 0; side < 2 && pockets; side++)
     f->visibility[JOINT_LEFT_HAND + side] = 0.3f;

@@ -8,7 +8,8 @@ typedef enum {
   DRESSED_ARM_OVER_BODY,
   DRESSED_ARMS_UP,
   DRESSED_IN_SKIRT,
-  DRESSED_HANDS_IN_POCKETS
+  DRESSED_HANDS_IN_POCKETS,
+  DRESSED_IN_COAT /* open over a waistcoat, sleeves of its colour and shade, arms 40 degrees off the body */
 } DressedPose;
 
 typedef struct {

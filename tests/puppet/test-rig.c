@@ -72,6 +72,27 @@ static void parts_are_found(void **state) {
   }
 }
 
+/* Nothing but its place tells a sleeve from a coat of the same colour. */
+static void sleeves_end_where_the_coat_begins(void **state) {
+  g_autoptr(Dressed) dressed = dressed_new(DRESSED_IN_COAT, 2 * SIZE);
+  g_autoptr(Parts) parts = parts_find(dressed->cutout, &dressed->figure, NULL);
+  float farthest = 0;
+  for (Part part = PART_LEFT_ARM; part <= PART_RIGHT_ARM; part++) {
+    double iou = overlap(dressed, parts, part);
+    print_message("coat, part %d: IoU %.3f\n", (int)part, iou);
+    assert_true(iou >= 0.9);
+  }
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float p[2] = {(float)(i % parts->width) + 0.5f, (float)(i / parts->width) + 0.5f};
+    int side = parts->label[i] - PART_LEFT_ARM;
+    if (side == 0 || side == 1)
+      farthest =
+          MAX(farthest, parts_arm_distance(parts, side, p) / parts->radius[BONE_LEFT_UPPER_ARM + side]);
+  }
+  print_message("coat: an arm reaches %.2f radii from its bones\n", farthest);
+  assert_true(farthest < 2.5f);
+}
+
 /* --- the picture again --- */
 
 static void composite(const Rig *rig, Image *canvas) {
@@ -172,7 +193,7 @@ static float highest(const Layer *layer) {
 }
 
 static void meshes_are_sound(void **state) {
-  for (DressedPose pose = DRESSED_ARMS_DOWN; pose <= DRESSED_HANDS_IN_POCKETS; pose++) {
+  for (DressedPose pose = DRESSED_ARMS_DOWN; pose <= DRESSED_IN_COAT; pose++) {
     g_autoptr(Dressed) dressed = dressed_new(pose, SIZE);
     g_autoptr(Rig) rig = build(dressed);
     for (guint i = 0; i < rig->layers->len; i++)
@@ -451,6 +472,7 @@ static void broken_files_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parts_are_found),
+      cmocka_unit_test(sleeves_end_where_the_coat_begins),
       cmocka_unit_test(layers_make_up_the_picture),
       cmocka_unit_test(what_an_arm_hides_is_painted),
       cmocka_unit_test(meshes_are_sound),
