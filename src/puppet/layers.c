@@ -19,6 +19,36 @@ static void soften(Plane *mask, float sigma) {
     mask->v[i] = CLAMP((mask->v[i] - 0.5f) * 2 + 0.5f, 0, 1);
 }
 
+/* A flower on a lapel or a button must not be smeared along an arm: what is far from the mean of its
+ * surroundings, and much farther than they are, is not continued. */
+static void forget_ornaments(const Parts *parts, Plane *known) {
+  int n = known->width * known->height;
+  float reach = 0.04f * parts->unit;
+  g_autoptr(Plane) weight = plane_copy(known), off = plane_new(known->width, known->height);
+  plane_blur(weight, reach);
+  for (int c = 0; c < 3; c++) {
+    g_autoptr(Plane) mean = plane_copy(parts->lab[c]);
+    for (int i = 0; i < n; i++)
+      mean->v[i] *= known->v[i];
+    plane_blur(mean, reach);
+    for (int i = 0; i < n; i++)
+      if (known->v[i] > 0) {
+        float d = parts->lab[c]->v[i] - mean->v[i] / MAX(1e-4f, weight->v[i]);
+        off->v[i] += d * d;
+      }
+  }
+  for (int i = 0; i < n; i++)
+    off->v[i] = sqrtf(off->v[i]);
+  g_autoptr(Plane) usual = plane_copy(off), ornament = plane_new(known->width, known->height);
+  plane_blur(usual, reach);
+  for (int i = 0; i < n; i++)
+    ornament->v[i] = known->v[i] > 0 && off->v[i] > MAX(25, 1.4f * usual->v[i] / MAX(1e-4f, weight->v[i]));
+  plane_dilate(ornament, 0.008f * parts->unit); /* its soft edge as well */
+  for (int i = 0; i < n; i++)
+    if (ornament->v[i] > 0.5f)
+      known->v[i] = 0;
+}
+
 /* The layer's colours everywhere near it: its own pixels away from other parts (whose shadows lie beside
  * them), continued. sheer: a fourth plane of alpha is continued likewise. */
 static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colour[4]) {
@@ -35,6 +65,8 @@ static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colo
                   parts->alpha->v[i] > (sheer ? 0.3f : 0.8f) &&
                   (!sheer || y > MIN(parts->leg_hem[0], parts->leg_hem[1]) + 0.03f * parts->unit);
   }
+  if (!sheer)
+    forget_ornaments(parts, known);
   int w = MAX(1, parts->width / 2), h = MAX(1, parts->height / 2);
   g_autoptr(Plane) share = plane_resize(known, w, h);
   Plane *small[4] = {NULL};
