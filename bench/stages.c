@@ -5,8 +5,8 @@
 #include "media/video.h"
 #include "perception/track.h"
 #include "puppet/character.h"
-#include "puppet/compose.h"
-#include "puppet/puppet.h"
+#include "puppet/draw/compose.h"
+#include "puppet/draw/puppet.h"
 #include "stage/scene.h"
 
 #include <stdio.h>

@@ -4,8 +4,8 @@
 
 #include "base/files.h"
 #include "media/picture.h"
-#include "puppet/cutout.h"
-#include "puppet/joints_file.h"
+#include "puppet/cutout/cutout.h"
+#include "puppet/figure/joints_file.h"
 
 #include <jansson.h>
 #include <math.h>

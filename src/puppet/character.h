@@ -4,7 +4,7 @@
  * rig.safetensors, thumb.webp and the picture itself. */
 #pragma once
 #include "base/progress.h"
-#include "puppet/rig.h"
+#include "puppet/rig/rig.h"
 
 typedef struct {
   char *name;    /* for people: the picture's or folder's name without suffix */
@@ -14,7 +14,7 @@ typedef struct {
 } Character;
 
 typedef struct {
-  const char *joints; /* a JSON file of joint positions (puppet/joints_file.h), or NULL */
+  const char *joints; /* a JSON file of joint positions (puppet/figure/joints_file.h), or NULL */
   const char *mask;   /* a picture: white is the figure; or NULL */
   const char *models; /* folder of the networks, or NULL */
 } CharacterOptions;

@@ -4,8 +4,8 @@
 #include "puppet/render.h"
 
 #include "base/pipeline.h"
-#include "puppet/compose.h"
-#include "puppet/puppet.h"
+#include "puppet/draw/compose.h"
+#include "puppet/draw/puppet.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

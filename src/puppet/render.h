@@ -1,7 +1,7 @@
 /* A Render: Characters in a Scene, as a video. */
 #pragma once
 #include "puppet/character.h"
-#include "puppet/compose.h"
+#include "puppet/draw/compose.h"
 #include "stage/scene.h"
 
 #define RENDER_MODEL_VOLUMETRIC "V4_Preview"

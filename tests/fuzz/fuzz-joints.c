@@ -1,5 +1,5 @@
 /* Joints files from anyone: what is read lies near the picture, everything else is refused with a message. */
-#include "puppet/joints_file.h"
+#include "puppet/figure/joints_file.h"
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

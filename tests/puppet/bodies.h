@@ -1,7 +1,7 @@
 /* Silhouettes of bodies whose joints are known: capsules around bones, with whatever makes joints hard to
  * find. */
 #pragma once
-#include "puppet/figure.h"
+#include "puppet/figure/figure.h"
 
 typedef enum {
   BODY_T_POSE,

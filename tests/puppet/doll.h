@@ -1,7 +1,7 @@
 /* A doll with known bones, and people who move as they are told: for tests of what drives and draws a rig. */
 #pragma once
 #include "perception/track.h"
-#include "puppet/rig.h"
+#include "puppet/rig/rig.h"
 
 /* Standing with hanging arms, 400 pixels high in a picture of 300 x 440; every layer a grid of quads of one
  * colour. whole: a single flat mesh (LAYER_WHOLE), else body with legs, two arms, head. */

@@ -1,7 +1,7 @@
 /* Capsules with shading across, painted back to front with two-fold smooth edges; the front one's part wins a
  * pixel. */
 #include "dressed.h"
-#include "puppet/segment.h"
+#include "puppet/rig/segment.h"
 #include <math.h>
 
 static const guint8 skin[3] = {224, 178, 150}, shirt[3] = {170, 40, 50},

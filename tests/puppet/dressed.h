@@ -1,7 +1,7 @@
 /* A person in plain clothes, painted, of whom every pixel's part is known: the cutout for tests of parts,
  * layers and rigs. */
 #pragma once
-#include "puppet/parts.h"
+#include "puppet/rig/parts.h"
 
 typedef enum {
   DRESSED_ARMS_DOWN,

@@ -6,7 +6,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "puppet/compose.h"
+#include "puppet/draw/compose.h"
 #include <libavutil/pixfmt.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /* Cutting out figures whose alpha and colours are known, because they were drawn on their ground here. */
-#include "puppet/cutout.h"
+#include "puppet/cutout/cutout.h"
 
 #include "base/fault.h"
-#include "puppet/alpha.h"
-#include "puppet/foreground.h"
-#include "puppet/matte.h"
-#include "puppet/trimap.h"
+#include "puppet/cutout/alpha.h"
+#include "puppet/cutout/foreground.h"
+#include "puppet/cutout/matte.h"
+#include "puppet/cutout/trimap.h"
 
 #include <math.h>
 #include <setjmp.h>

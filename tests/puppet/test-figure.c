@@ -9,8 +9,8 @@
 
 #include "bodies.h"
 #include "media/picture.h"
-#include "puppet/evidence.h"
-#include "puppet/joints_file.h"
+#include "puppet/figure/evidence.h"
+#include "puppet/figure/joints_file.h"
 #include "shared.h"
 #include <math.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "doll.h"
-#include "puppet/flat.h"
-#include "puppet/skin.h"
+#include "puppet/draw/flat.h"
+#include "puppet/draw/skin.h"
 #include <math.h>
 #include <string.h>
 

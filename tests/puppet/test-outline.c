@@ -10,7 +10,7 @@
 #include "base/fault.h"
 #include "bodies.h"
 #include "media/picture.h"
-#include "puppet/cutout.h"
+#include "puppet/cutout/cutout.h"
 #include "shared.h"
 #include <math.h>
 #include <string.h>

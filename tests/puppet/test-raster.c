@@ -6,7 +6,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "puppet/raster.h"
+#include "puppet/draw/raster.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "doll.h"
-#include "puppet/retarget.h"
-#include "puppet/skin.h"
+#include "puppet/motion/retarget.h"
+#include "puppet/draw/skin.h"
 #include <math.h>
 #include <string.h>
 

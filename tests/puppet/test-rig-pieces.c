@@ -6,13 +6,13 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "puppet/colour.h"
-#include "puppet/drawn_hand.h"
-#include "puppet/fill.h"
-#include "puppet/mesh.h"
-#include "puppet/relief.h"
-#include "puppet/segment.h"
-#include "puppet/watershed.h"
+#include "puppet/rig/colour.h"
+#include "puppet/rig/drawn_hand.h"
+#include "puppet/rig/fill.h"
+#include "puppet/rig/mesh.h"
+#include "puppet/rig/relief.h"
+#include "puppet/rig/segment.h"
+#include "puppet/rig/watershed.h"
 #include <math.h>
 #include <string.h>
 

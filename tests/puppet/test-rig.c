@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "dressed.h"
-#include "puppet/layers.h"
-#include "puppet/rig.h"
+#include "puppet/rig/layers.h"
+#include "puppet/rig/rig.h"
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>

@@ -10,9 +10,9 @@
 #include "base/fault.h"
 #include "bodies.h"
 #include "media/picture.h"
-#include "puppet/cutout.h"
-#include "puppet/joints_file.h"
-#include "puppet/silhouette.h"
+#include "puppet/cutout/cutout.h"
+#include "puppet/figure/joints_file.h"
+#include "puppet/figure/silhouette.h"
 #include "shared.h"
 #include <math.h>
 #include <string.h>
