@@ -11,7 +11,7 @@
 #include "puppet/rig/weights.h"
 #include <math.h>
 
-#define STEP 0.0095f /* of H between vertices */
+#define STEP 0.007f /* of H between vertices */
 
 const guint8 bone_joints[BONES][2] = {
     [BONE_PELVIS] = {JOINT_HIP, JOINT_WAIST},
