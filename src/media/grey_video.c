@@ -129,16 +129,7 @@ gboolean grey_video_out_finish(GreyVideoOut *out, GError **error) {
     if (!drain(out, i, error))
       return FALSE;
   }
-  int code = av_write_trailer(out->mux);
-  if (code >= 0 && out->mux->pb->error < 0)
-    code = out->mux->pb->error;
-  int closed = avio_closep(&out->mux->pb);
-  if (code < 0 || closed < 0)
-    return temporary_broken(out->path, code < 0 ? code : closed, error);
-  if (!temporary_commit(out->temporary, out->path, error))
-    return FALSE;
-  g_clear_pointer(&out->temporary, g_free);
-  return TRUE;
+  return temporary_finish(out->mux, &out->temporary, out->path, error);
 }
 
 /* ---- reading ---- */

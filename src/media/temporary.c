@@ -33,6 +33,15 @@ gboolean temporary_broken(const char *path, int code, GError **error) {
   return fault(error, FAULT_OUTPUT, "%s cannot be written: %s.%s", path, why, advice);
 }
 
-gboolean temporary_commit(const char *temporary, const char *path, GError **error) {
-  return g_rename(temporary, path) == 0 ? TRUE : temporary_broken(path, AVERROR(errno), error);
+gboolean temporary_finish(AVFormatContext *mux, char **temporary, const char *path, GError **error) {
+  int code = av_write_trailer(mux);
+  if (code >= 0 && mux->pb->error < 0)
+    code = mux->pb->error;
+  int closed = avio_closep(&mux->pb);
+  if (code < 0 || closed < 0)
+    return temporary_broken(path, code < 0 ? code : closed, error);
+  if (g_rename(*temporary, path) != 0)
+    return temporary_broken(path, AVERROR(errno), error);
+  g_clear_pointer(temporary, g_free);
+  return TRUE;
 }

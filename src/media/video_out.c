@@ -300,14 +300,5 @@ gboolean video_out_finish(VideoOut *out, GError **error) {
   avcodec_send_frame(out->encoder, NULL);
   if (!drain(out, error) || !put_held(out, TRUE, error) || !put_rest_of_sound(out, error))
     return FALSE;
-  int code = av_write_trailer(out->mux);
-  if (code >= 0 && out->mux->pb->error < 0)
-    code = out->mux->pb->error;
-  int closed = avio_closep(&out->mux->pb);
-  if (code < 0 || closed < 0)
-    return temporary_broken(out->path, code < 0 ? code : closed, error);
-  if (!temporary_commit(out->temporary, out->path, error))
-    return FALSE;
-  g_clear_pointer(&out->temporary, g_free);
-  return TRUE;
+  return temporary_finish(out->mux, &out->temporary, out->path, error);
 }

@@ -3,6 +3,7 @@
  * which premultiplication makes right. */
 #include "puppet/draw/compose.h"
 #include "base/plane.h"
+#include "base/simd.h"
 #include "puppet/draw/veil.h"
 #include <math.h>
 #include <string.h>
@@ -10,12 +11,6 @@
 #define SHADOW 0.42f       /* how much light a foot on the ground takes away */
 #define SHADOW_ASPECT 4.4f /* width over height */
 #define FIXED 15           /* bits of the matrix */
-
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define FASTEST __attribute__((target_clones("avx2", "default")))
-#else
-#define FASTEST
-#endif
 
 /* y = r R + g G + b B + a A, 1 << FIXED is one. */
 typedef struct {

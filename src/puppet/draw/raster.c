@@ -8,6 +8,7 @@
  * triangle that covers a sample of its pixel: textures have a border wide enough for what ordinary triangles
  * then reach, and slivers, whose planes run away, take a careful way that stays between their corners. */
 #include "puppet/draw/raster.h"
+#include "base/simd.h"
 #include <math.h>
 #include <string.h>
 
@@ -37,12 +38,6 @@ typedef guint16 V16s __attribute__((vector_size(32)));
 /* Nothing here is called from other files with such vectors. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define INLINE static inline __attribute__((always_inline))
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define FASTEST __attribute__((target_clones("avx2", "default")))
-#else
-#define FASTEST
-#endif
-
 /* Rotated grid: in every pixel no two samples share a row or column. In 1/16 pixels from the first
  * pixel's corner, for two pixels. */
 static const V8i pair_x = {6, 14, 2, 10, 22, 30, 18, 26}, pair_y = {2, 6, 10, 14, 2, 6, 10, 14};

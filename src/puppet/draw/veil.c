@@ -6,6 +6,7 @@
  * clamped besides. */
 #include "puppet/draw/veil.h"
 #include "base/plane.h"
+#include "base/simd.h"
 #include <math.h>
 #include <string.h>
 
@@ -18,12 +19,6 @@
 #define STRONGEST 40.0f /* levels of 255 */
 #define DOUBTFUL 14.0f  /* difference at which a cell's weight has halved */
 #define CONFIDENT 0.7f  /* weight above which a cell needs no help from its neighbourhood */
-
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define FASTEST __attribute__((target_clones("avx2", "default")))
-#else
-#define FASTEST
-#endif
 
 /* Where the samples of a finer row lie in a coarser one: between index and index + 1. */
 typedef struct {

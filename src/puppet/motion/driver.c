@@ -45,10 +45,6 @@ typedef struct {
   float *turning; /* [count] 1 at the frame where the body turns around, falling to 0 beside it */
 } Work;
 
-static float wrap(float angle) {
-  return angle - (float)(2 * G_PI) * rintf(angle / (float)(2 * G_PI));
-}
-
 static gboolean visible(const Pose *pose, int landmark) {
   return pose->image[landmark].visibility >= VISIBLE;
 }

@@ -47,10 +47,6 @@ static float direction(const float a[2], const float b[2]) {
   return atan2f(b[1] - a[1], b[0] - a[0] + 1e-9f);
 }
 
-static float wrap(float angle) {
-  return angle - (float)(2 * G_PI) * rintf(angle / (float)(2 * G_PI));
-}
-
 /* Leaves small values alone and never passes the limit. */
 static float soft_limit(float x, float limit) {
   float r = x / limit;

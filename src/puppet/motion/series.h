@@ -1,6 +1,12 @@
 /* Series of values over the frames of a track: smoothing without delay inside shots, filling, quantiles. */
 #pragma once
 #include <glib.h>
+#include <math.h>
+
+/* The same direction within half a turn of 0; radians. */
+static inline float wrap(float angle) {
+  return angle - (float)(2 * G_PI) * rintf(angle / (float)(2 * G_PI));
+}
 
 /* values lie stride floats apart. segment: frames of different value never mix. sigma in frames; below 0.3
  * nothing happens. */
