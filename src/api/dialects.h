@@ -1,0 +1,13 @@
+/* The dialects that are served, and what they share. */
+#pragma once
+#include "api/http.h"
+
+extern const Dialect
+    dialect_viggle; /* api/viggle.c: /api/characters, /api/scenes, /api/render, /api/credits */
+extern const Dialect dialect_viggle_v1; /* api/viggle_v1.c: /v1/… */
+extern const Dialect dialect_own; /* api/own.c: /files, /api/jobs/{id}/events, /healthz, /readyz, /metrics,
+                                     /openapi.json, /docs */
+
+/* The object that a GET of the job's subject gives in the dialect in which it was made, as text (transfer
+ * full): the body of a webhook. */
+char *dialect_job_body(App *app, const Job *job, gpointer user);

@@ -1,0 +1,41 @@
+/* Characters of an account. Job spec: {"picture": OBJECT}; result: {"folder": OBJECT, "notes": […]}; holds:
+ * picture, folder. */
+#pragma once
+#include "app/inputs.h"
+#include "app/jobs.h"
+
+#define CHARACTER_PRICE (1 * CREDIT)
+
+typedef struct {
+  char *id, *account, *name, *description, *status; /* pending, processing, ready, failed */
+  char *job, *error, *error_code;
+  gint64 credits; /* settled; hundredths; -1 before */
+  gint64 created, completed;
+  char *folder;  /* object, once ready */
+  char *picture; /* object */
+} CharacterRow;
+void character_row_free(CharacterRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CharacterRow, character_row_free)
+
+typedef struct {
+  const char *name; /* 1..100 characters after trimming */
+  const char *description;
+  InputSource image;
+  const char *webhook_url;
+  gboolean dry_run; /* validate and price only: *row stays NULL */
+} CharacterRequest;
+
+/* Validates, takes the picture, inserts Character and job. price: what is (or would be) reserved. REFUSAL_*.
+ */
+gboolean character_create(App *app, const Caller *caller, const CharacterRequest *request, CharacterRow **row,
+                          gint64 *price, GError **error);
+/* REFUSAL_CHARACTER. */
+CharacterRow *character_get(App *app, const char *account, const char *id, GError **error);
+/* Newest first; q: part of the name, or NULL. total: of all that match. */
+GPtrArray *character_list(App *app, const char *account, const char *q, int limit, int offset, gint64 *total,
+                          GError **error);
+/* name or description NULL: unchanged. */
+gboolean character_update(App *app, const char *account, const char *id, const char *name,
+                          const char *description, GError **error);
+/* Gone from every list at once; its job is cancelled; its objects go with the next sweep. */
+gboolean character_delete(App *app, const char *account, const char *id, GError **error);

@@ -1,0 +1,33 @@
+/* Pictures and videos that come with a request: uploaded, or named by a URL.
+ *
+ * An Input is taken in three steps: it lies in a draft (uploaded by the API, or fetched), it is looked at by
+ * an engine child (inspect-picture, inspect-video), it is put into the store. Each step refuses what it must,
+ * and nothing stays. */
+#pragma once
+#include "app/app.h"
+#include "app/refusal.h"
+#include <jansson.h>
+
+/* What the request said; either path or url (both: path wins), or neither. */
+typedef struct {
+  const char *field; /* for messages: "ref_image" */
+  const char *path;  /* a draft of the object store, taken over */
+  const char *hash;  /* its SHA-256 */
+  gint64 bytes;
+  const char *url;
+} InputSource;
+
+typedef enum { INPUT_PICTURE, INPUT_VIDEO } InputKind;
+
+typedef struct {
+  char *object;  /* id in the store; NULL: no input */
+  json_t *facts; /* as the child said */
+} Input;
+void input_clear(Input *input);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Input, input_clear)
+
+#define INPUT_PICTURE_BYTES (20 * 1000 * 1000)
+#define INPUT_VIDEO_BYTES (500 * 1000 * 1000)
+
+/* May take as long as a download takes. REFUSAL_PICTURE_*, REFUSAL_VIDEO_*, REFUSAL_URL. */
+gboolean input_take(App *app, InputKind kind, const InputSource *source, Input *input, GError **error);

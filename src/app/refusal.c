@@ -1,0 +1,76 @@
+#include "app/refusal.h"
+
+#include <string.h>
+
+G_DEFINE_QUARK(troupe - refusal, refusal)
+
+/* By number; the names are in the tables of every installation, so they stay as they are. */
+static const char *const names[] = {
+    [REFUSAL_INTERNAL] = "internal",
+    [REFUSAL_BUSY] = "busy",
+    [REFUSAL_INVALID] = "invalid",
+    [REFUSAL_KEY_MISSING] = "key_missing",
+    [REFUSAL_KEY_INVALID] = "key_invalid",
+    [REFUSAL_FORBIDDEN] = "forbidden",
+    [REFUSAL_CREDITS] = "credits",
+    [REFUSAL_RATE] = "rate",
+    [REFUSAL_NOT_FOUND] = "not_found",
+    [REFUSAL_METHOD] = "method",
+    [REFUSAL_CONFLICT] = "conflict",
+    [REFUSAL_LENGTH] = "length",
+    [REFUSAL_TOO_LARGE] = "too_large",
+    [REFUSAL_CONTENT_TYPE] = "content_type",
+    [REFUSAL_PICTURE_MISSING] = "picture_missing",
+    [REFUSAL_PICTURE_FORMAT] = "picture_format",
+    [REFUSAL_PICTURE_TOO_LARGE] = "picture_too_large",
+    [REFUSAL_PICTURE_BROKEN] = "picture_broken",
+    [REFUSAL_VIDEO_MISSING] = "video_missing",
+    [REFUSAL_VIDEO_FORMAT] = "video_format",
+    [REFUSAL_VIDEO_TOO_LONG] = "video_too_long",
+    [REFUSAL_VIDEO_TOO_LARGE] = "video_too_large",
+    [REFUSAL_VIDEO_SIZE] = "video_size",
+    [REFUSAL_VIDEO_TOO_SMALL] = "video_too_small",
+    [REFUSAL_VIDEO_BROKEN] = "video_broken",
+    [REFUSAL_URL] = "url",
+    [REFUSAL_CHARACTER] = "character",
+    [REFUSAL_CHARACTER_NOT_READY] = "character_not_ready",
+    [REFUSAL_SCENE] = "scene",
+    [REFUSAL_SCENE_NOT_READY] = "scene_not_ready",
+    [REFUSAL_TEMPLATE] = "template",
+    [REFUSAL_BACKGROUND] = "background",
+    [REFUSAL_MODEL] = "model",
+    [REFUSAL_MAPPING] = "mapping",
+    [REFUSAL_FAST] = "fast",
+    [REFUSAL_NOBODY] = "nobody",
+    [REFUSAL_FAILED] = "failed",
+};
+
+gboolean refuse(GError **error, Refusal why, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  if (error)
+    *error = g_error_new_valist(REFUSAL, (int)why, format, arguments);
+  va_end(arguments);
+  return FALSE;
+}
+
+Refusal refusal_of(const GError *error) {
+  if (error->domain == REFUSAL)
+    return (Refusal)error->code;
+  if (g_error_matches(error, FAULT, FAULT_STORE))
+    return REFUSAL_BUSY;
+  if (g_error_matches(error, FAULT, FAULT_NOBODY))
+    return REFUSAL_NOBODY;
+  return REFUSAL_INTERNAL;
+}
+
+const char *refusal_name(Refusal why) {
+  return names[why];
+}
+
+Refusal refusal_named(const char *name) {
+  for (gsize i = 0; name && i < G_N_ELEMENTS(names); i++)
+    if (g_str_equal(names[i], name))
+      return (Refusal)i;
+  return REFUSAL_INTERNAL;
+}

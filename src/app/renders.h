@@ -1,0 +1,31 @@
+/* Renders: Characters in a Scene.
+ *
+ * Job spec: {"picture": OBJECT} or {"character": ID, "folder": OBJECT} or {"roles": [{"person": N,
+ * "character": ID, "folder": OBJECT}]};
+ * {"video": OBJECT, "seconds": S} or {"scene": ID, "folder_scene": OBJECT, "seconds": S}; "model",
+ * "background", "colour": [r,g,b], "audio", "fast". The objects are held by the job while it runs, so
+ * deleting a Character does not stop its Render. Result: {"video": OBJECT, "mask": OBJECT or absent,
+ * "frames", "seconds", "width", "height"}; partial results between attempts: "character", "scene" (objects of
+ * the folders made on the way). Checkpoints: ref_done, dri_done, bg_done, render_done. */
+#pragma once
+#include "app/characters.h"
+#include "app/scenes.h"
+
+#define RENDER_PRICE_SECOND (1 * CREDIT) /* of output; doubled by fast */
+
+typedef struct {
+  InputSource ref_image, driving_video;
+  const char *character_id, *scene_id;
+  const char *character_mapping;                  /* JSON text, or NULL */
+  const char *model, *background_mode, *bg_color; /* NULL: not given */
+  gboolean fast, audio;                           /* audio: TRUE usually */
+  const char *webhook_url;
+  gboolean dry_run;
+} RenderRequest;
+
+/* *job stays NULL for a dry run. mode: "full_pipeline", "preprocessed", "multi_character" or "fast".
+ * REFUSAL_*. */
+gboolean render_create(App *app, const Caller *caller, const RenderRequest *request, Job **job, gint64 *price,
+                       const char **mode, GError **error);
+/* "R,G,B", each 0..255. */
+gboolean render_colour(const char *text, int colour[3]);

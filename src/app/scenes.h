@@ -1,0 +1,48 @@
+/* Scenes of an account. Job spec: {"video": OBJECT, "model": M}; result: {"folder": OBJECT, …as the engine
+ * says}; holds: video, folder. A Scene imported from a Template shares the Template's folder and is ready at
+ * once. */
+#pragma once
+#include "app/inputs.h"
+#include "app/jobs.h"
+
+typedef struct {
+  char *id, *account, *name, *model, *background, *template, *status; /* pending, processing, ready, failed */
+  char *job, *error, *error_code;
+  double seconds, fps;
+  gint64 frames;
+  int width, height;
+  json_t *segments; /* [{"uuid": "person_a1b2c3d4", "type": "human", "person": 1}] */
+  gint64 created, completed;
+  char *folder, *video; /* objects */
+} SceneRow;
+void scene_row_free(SceneRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SceneRow, scene_row_free)
+
+typedef struct {
+  const char *name, *model, *background; /* model, background NULL: the usual ones */
+  InputSource video;
+  const char *webhook_url;
+  gboolean dry_run;
+} SceneRequest;
+
+gboolean scene_create(App *app, const Caller *caller, const SceneRequest *request, SceneRow **row,
+                      GError **error);
+/* REFUSAL_TEMPLATE. name NULL: the template's. */
+gboolean scene_import(App *app, const Caller *caller, const char *template, const char *name,
+                      gboolean dry_run, SceneRow **row, GError **error);
+SceneRow *scene_get(App *app, const char *account, const char *id, GError **error); /* REFUSAL_SCENE */
+GPtrArray *scene_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error);
+gboolean scene_delete(App *app, const char *account, const char *id, GError **error);
+
+/* --- templates: published Scenes --- */
+
+typedef struct {
+  char *id, *name, *kind, *model; /* kind: "scene" */
+  gint64 created;
+  char *folder; /* object */
+} TemplateRow;
+void template_row_free(TemplateRow *row);
+/* folder: of a prepared Scene (troupe scene), which is copied into the store. Returns the id. */
+char *template_add(App *app, const char *folder, const char *name, GError **error);
+GPtrArray *template_list(App *app, GError **error);
+gboolean template_remove(App *app, const char *id, GError **error); /* Scenes made from it stay */

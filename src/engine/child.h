@@ -1,0 +1,57 @@
+/* Engines in a child process that can hurt nobody.
+ *
+ * The parent starts this very program as `troupe engine`, hands it one task as JSON on standard input, and
+ * reads what it says as lines of JSON on standard output. The child locks itself in before it touches any
+ * input (engine/sandbox.h): no network, no other processes, no files but those of its task, limits on memory,
+ * processor time, file size and descriptors. It is killed when the parent dies, when it is told to stop, or
+ * when it is silent for too long.
+ *
+ * Tasks (all paths absolute; every one has "do"):
+ *   {"do": "inspect-picture", "picture": FILE}                      -> {"type": "png|jpeg|webp", "width",
+ * "height"}
+ *   {"do": "inspect-video", "video": FILE}                          -> {"type": "mp4|mov|webm|avi|mkv",
+ * "seconds", "fps", "frames", "width", "height", "sound": bool}
+ *   {"do": "character", "picture": FILE, "out": FOLDER}             -> {"width", "height", "notes": []}
+ *   {"do": "scene", "video": FILE, "model": M, "out": FOLDER}       -> as inspect-video, and "people":
+ * [{"id", "frames"}], most seen first
+ *   {"do": "render", "scene": FOLDER, "roles": [{"person": ID or 0, "character": FOLDER}], "background":
+ * "original|solid|transparent", "colour": [r, g, b], "audio": bool, "first": 0, "count": 0, "threads": N,
+ * "out": FILE, "mask": FILE or null}
+ *                                                                   -> {"frames", "acted", "seconds",
+ * "width", "height", "sound"}
+ *   {"do": "join", "parts": [FILE…], "source": FILE or null, "out": FILE} -> {"frames", "seconds"}
+ * Lines that come back: {"progress": {"stage", "done", "total"}}, and last {"result": {…}} or {"error":
+ * {"code", "message"}}, where code is the name of a Refusal (app/refusal.h) such as "video_too_long", or
+ * "internal". */
+#pragma once
+#include "base/fault.h"
+#include "base/progress.h"
+#include <jansson.h>
+
+typedef struct {
+  const char *program;  /* path of troupe; NULL: this process's own executable */
+  const char *models;   /* folder of the networks, or NULL */
+  const char *writable; /* folder in which the task may write: its scratch; NULL for none */
+  gint64 memory;        /* bytes of address space; 0: 6 GiB */
+  gint64 cpu_seconds;   /* 0: 3600 */
+  gint64 silence;       /* seconds without a line until it is given up; 0: 120 */
+  int cores;            /* it is held on so many processors; 0: all. Different children get different ones */
+} ChildLimits;
+
+typedef struct {
+  json_t *result; /* of a task that ended well */
+  char *code;     /* of one that did not: a Refusal's name; NULL when the child was killed or crashed */
+  char *message;  /* one sentence */
+} ChildOutcome;
+void child_outcome_clear(ChildOutcome *outcome);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ChildOutcome, child_outcome_clear)
+
+/* Runs one task to its end on the calling thread; several may run at a time on different threads. FALSE with
+ * FAULT_INTERNAL when no child could be started, FAULT_CANCELLED when progress was cancelled (the child is
+ * gone then); otherwise TRUE and the outcome says how it went: well when outcome->result is set. task:
+ * borrowed. */
+gboolean child_run(json_t *task, const ChildLimits *limits, ChildOutcome *outcome, Progress *progress,
+                   GError **error);
+
+/* The child's side: reads the task, locks itself in, does it; returns the exit code. For `troupe engine`. */
+int child_main(void);
