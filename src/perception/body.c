@@ -132,9 +132,7 @@ gboolean body_read(PoseEstimator *estimator, const Image *rgb, const Region *reg
   reading->pose.region = *region;
   read_points(graph, region, reading);
   find_box(&reading->pose, rgb->width, rgb->height);
-  const float *logits = graph_output(graph, OUT_MASK);
-  for (int i = 0; i < CROP * CROP; i++)
-    reading->mask[i] = (guint8)(255 * sigmoid(logits[i]) + 0.5f);
+  memcpy(reading->mask, graph_output(graph, OUT_MASK), sizeof reading->mask);
   return TRUE;
 }
 
@@ -151,8 +149,15 @@ static float mask_sample(const guint8 *mask, float u, float v) {
 }
 
 Image *body_mask(const BodyReading *reading, int width, int height, int mask_width, int mask_height) {
-  const Region *r = &reading->pose.region;
+  return body_mask_over(reading->mask, &reading->pose.region, width, height, mask_width, mask_height);
+}
+
+Image *body_mask_over(const float *logits, const Region *r, int width, int height, int mask_width,
+                      int mask_height) {
   Image *out = image_new(mask_width, mask_height, 1);
+  g_autofree guint8 *mask = g_malloc(BODY_MASK_SIDE * BODY_MASK_SIDE);
+  for (int i = 0; i < BODY_MASK_SIDE * BODY_MASK_SIDE; i++)
+    mask[i] = (guint8)(255 * sigmoid(logits[i]) + 0.5f);
   float c = cosf(r->rotation), s = sinf(r->rotation);
   float step_x = (float)width / (float)mask_width, step_y = (float)height / (float)mask_height;
   /* Rows and columns that the turned square can reach. */
@@ -170,7 +175,7 @@ Image *body_mask(const BodyReading *reading, int width, int height, int mask_wid
       float dx = ((float)i + 0.5f) * step_x - r->cx;
       float u = (dx * c + dy * s) * per_width + 0.5f, v = (-dx * s + dy * c) * per_height + 0.5f;
       if (u >= 0 && u <= 1 && v >= 0 && v <= 1)
-        row[i] = (guint8)(mask_sample(reading->mask, u, v) + 0.5f);
+        row[i] = (guint8)(mask_sample(mask, u, v) + 0.5f);
     }
   }
   return out;

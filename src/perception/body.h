@@ -13,7 +13,7 @@
 typedef struct {
   Pose pose; /* pose.score is the flag; the rest holds in any case but means nothing below BODY_PRESENT */
   float anchor[2][2]; /* pixels: mid-hip and the scale point, which make the region of the next frame */
-  guint8 mask[BODY_MASK_SIDE * BODY_MASK_SIDE]; /* 255 = person, over pose.region */
+  float mask[BODY_MASK_SIDE * BODY_MASK_SIDE]; /* logits of "person", over pose.region */
 } BodyReading;
 
 /* detector_find with the estimator's detector of people. */
@@ -27,8 +27,12 @@ Region body_region_from_anchors(const float anchor[2][2]);
 gboolean body_read(PoseEstimator *estimator, const Image *rgb, const Region *region, BodyReading *reading,
                    GError **error);
 
-/* The mask over the whole picture [height, width], sampled at mask_width x mask_height (transfer full). */
+/* The mask over the whole picture [height, width], sampled at mask_width x mask_height; 255 = person (transfer
+ * full). */
 Image *body_mask(const BodyReading *reading, int width, int height, int mask_width, int mask_height);
+/* The same from a reading's mask and region alone. */
+Image *body_mask_over(const float *logits, const Region *region, int width, int height, int mask_width,
+                      int mask_height);
 
 /* Mean distance of the joints of a, moved by (dx, dy) pixels, from those of b, as a part of the body's size (the diagonal of
  * its box). What both see counts most. */

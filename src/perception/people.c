@@ -235,16 +235,26 @@ static int by_size(gconstpointer a, gconstpointer b) {
   return s < t ? 1 : s > t ? -1 : 0;
 }
 
-GPtrArray *people_find(PoseEstimator *estimator, const Image *rgb, const Pose *const *known, int n_known,
-                       int first, int count, GError **error) {
+GPtrArray *people_look(PoseEstimator *estimator, const Image *rgb, int first, int count, GError **error) {
+  g_autoptr(GPtrArray) looks = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+  int parts = people_parts(rgb->width, rgb->height);
+  for (int i = -1; i < MIN(count, parts); i++) {
+    GArray *leads = g_array_new(FALSE, FALSE, sizeof(Lead));
+    g_ptr_array_add(looks, leads);
+    Region where = i < 0 ? (Region){0} : part(rgb->width, rgb->height, (first + i) % parts);
+    if (!look(estimator, rgb, i < 0 ? NULL : &where, leads, error))
+      return NULL;
+  }
+  return g_steal_pointer(&looks);
+}
+
+GPtrArray *people_find(PoseEstimator *estimator, const Image *rgb, const GPtrArray *looks,
+                       const Pose *const *known, int n_known, GError **error) {
   g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
   g_autoptr(GArray) leads = g_array_new(FALSE, FALSE, sizeof(Lead));
-  int parts = people_parts(rgb->width, rgb->height), faint = 0;
-  for (int i = -1; i < MIN(count, parts); i++) {
-    g_autoptr(GArray) seen = g_array_new(FALSE, FALSE, sizeof(Lead));
-    Region where = i < 0 ? (Region){0} : part(rgb->width, rgb->height, (first + i) % parts);
-    if (!look(estimator, rgb, i < 0 ? NULL : &where, seen, error))
-      return NULL;
+  int faint = 0;
+  for (guint i = 0; i < looks->len; i++) {
+    g_autoptr(GArray) seen = g_array_copy(looks->pdata[i]);
     strike_known(seen, known, n_known);
     g_array_append_vals(leads, seen->data, seen->len);
   }

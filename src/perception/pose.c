@@ -14,7 +14,8 @@ const char *const pose_landmark_names[POSE_LANDMARKS] = {
 gboolean pose_find(PoseEstimator *estimator, const Image *rgb, GArray **poses, GPtrArray **masks,
                    GError **error) {
   int parts = people_parts(rgb->width, rgb->height);
-  g_autoptr(GPtrArray) people = people_find(estimator, rgb, NULL, 0, 0, parts, error);
+  g_autoptr(GPtrArray) looks = people_look(estimator, rgb, 0, parts, error);
+  g_autoptr(GPtrArray) people = looks ? people_find(estimator, rgb, looks, NULL, 0, error) : NULL;
   if (!people)
     return FALSE;
   GArray *found = g_array_new(FALSE, FALSE, sizeof(Pose));

@@ -124,20 +124,47 @@ static int free_slot(const Tracker *tracker) {
   return -1;
 }
 
-/* Whoever is there and is not known yet gets the lowest free slot. `parts` of the picture are looked at
- * closely. */
-static gboolean welcome(Tracker *tracker, const Image *rgb, int parts, int frame, int shot, GError **error) {
+/* --- looking around --- */
+
+/* The detector's work on one frame, which needs nothing of what is read in it. */
+typedef struct {
+  const Tracker *tracker;
+  const Image *rgb;
+  int parts; /* of the picture that are looked at closely */
+  GPtrArray *looks;
+  GError *error;
+} Glimpse;
+
+static gpointer take_glimpse(gpointer data) {
+  Glimpse *glimpse = data;
+  const Tracker *tracker = glimpse->tracker;
+  glimpse->looks =
+      people_look(tracker->estimator, glimpse->rgb, tracker->next_part, glimpse->parts, &glimpse->error);
+  return NULL;
+}
+
+static void glimpse_clear(Glimpse *glimpse) {
+  g_clear_pointer(&glimpse->looks, g_ptr_array_unref);
+  g_clear_error(&glimpse->error);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Glimpse, glimpse_clear)
+
+/* Whoever is there and is not known yet gets the lowest free slot. */
+static gboolean welcome(Tracker *tracker, Glimpse *glimpse, int frame, int shot, GError **error) {
   const Pose *known[TRACK_MAX_PEOPLE];
   int n = 0, slot;
   for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
     if (tracker->person[i].alive)
       known[n++] = &tracker->reading[i]->pose;
   tracker->since_detection = 0;
-  g_autoptr(GPtrArray) found =
-      people_find(tracker->estimator, rgb, known, n, tracker->next_part, parts, error);
+  if (glimpse->error) {
+    g_propagate_error(error, g_steal_pointer(&glimpse->error));
+    return FALSE;
+  }
+  g_autoptr(GPtrArray) found = people_find(tracker->estimator, glimpse->rgb, glimpse->looks, known, n, error);
   if (!found)
     return FALSE;
-  tracker->next_part += parts;
+  tracker->next_part += glimpse->parts;
   for (guint i = 0; i < found->len && (slot = free_slot(tracker)) >= 0; i++) {
     *tracker->reading[slot] = ((const Found *)found->pdata[i])->reading;
     tracker->person[slot] = (Person){.alive = TRUE, .tracklet = tracklet_new(frame, shot)};
@@ -163,15 +190,26 @@ static GArray *report(Tracker *tracker) {
     if (!tracker->person[i].alive)
       continue;
     Sighting sighting = {.slot = i, .pose = tracker->reading[i]->pose};
-    sighting.mask = body_mask(tracker->reading[i], tracker->width, tracker->height, tracker->mask_width,
-                              tracker->mask_height);
+    sighting.mask = g_memdup2(tracker->reading[i]->mask, sizeof tracker->reading[i]->mask);
     g_array_append_val(sightings, sighting);
   }
   return sightings;
 }
 
 static void sighting_clear(gpointer sighting) {
-  image_free(((Sighting *)sighting)->mask);
+  g_free(((Sighting *)sighting)->mask);
+}
+
+Image *tracker_mask(const Tracker *tracker, const Sighting *sighting) {
+  return body_mask_over(sighting->mask, &sighting->pose.region, tracker->width, tracker->height,
+                        tracker->mask_width, tracker->mask_height);
+}
+
+static gboolean is_empty(const Tracker *tracker) {
+  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
+    if (tracker->person[i].alive)
+      return FALSE;
+  return TRUE;
 }
 
 gboolean tracker_add(Tracker *tracker, const Image *rgb, double time_s, gboolean cut, GArray **sightings,
@@ -185,18 +223,30 @@ gboolean tracker_add(Tracker *tracker, const Image *rgb, double time_s, gboolean
       lose(tracker, i);
   }
   int shot = (int)tracker->cuts->len - 1;
+  g_auto(Glimpse)
+      glimpse = {.tracker = tracker, .rgb = rgb, .parts = cut ? people_parts(rgb->width, rgb->height) : 1};
+  tracker->since_detection++;
+  /* Where it is clear beforehand that the detector is due, it runs beside the reading. */
+  gboolean beside = tracker->since_detection >= DETECT_EVERY && !is_empty(tracker);
+  GThread *thread = beside ? g_thread_new("look", take_glimpse, &glimpse) : NULL;
   int lost = follow(tracker, rgb, error);
+  if (thread)
+    g_thread_join(thread);
   if (lost < 0)
     return FALSE;
   lost += part_doubles(tracker);
-  tracker->since_detection++;
-  gboolean empty = TRUE;
-  for (int i = 0; i < TRACK_MAX_PEOPLE; i++)
-    empty = empty && !tracker->person[i].alive;
-  gboolean due = tracker->since_detection >= (empty ? DETECT_EMPTY_EVERY : DETECT_EVERY);
-  int parts = cut ? people_parts(rgb->width, rgb->height) : lost ? 0 : 1;
-  if ((cut || lost || due) && !welcome(tracker, rgb, parts, frame, shot, error))
-    return FALSE;
+  gboolean due = tracker->since_detection >= (is_empty(tracker) ? DETECT_EMPTY_EVERY : DETECT_EVERY);
+  if (lost && !cut) { /* whoever was just there is seen in the whole picture */
+    glimpse.parts = 0;
+    if (glimpse.looks)
+      g_ptr_array_set_size(glimpse.looks, 1);
+  }
+  if (cut || lost || due) {
+    if (!beside)
+      take_glimpse(&glimpse);
+    if (!welcome(tracker, &glimpse, frame, shot, error))
+      return FALSE;
+  }
   g_array_append_val(tracker->time_s, time_s);
   *sightings = report(tracker);
   g_array_set_clear_func(*sightings, sighting_clear);

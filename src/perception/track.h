@@ -11,7 +11,7 @@
 typedef struct {
   int slot;
   Pose pose;   /* unsmoothed */
-  Image *mask; /* 1 channel, 255 = person, size of tracker_mask_size; owned */
+  float *mask; /* what tracker_mask is made from; owned */
 } Sighting;
 
 typedef struct {
@@ -44,5 +44,8 @@ void tracker_mask_size(const Tracker *tracker, int *width, int *height);
 
 /* cut: a new shot begins with this frame. sightings (transfer full): element type Sighting. */
 gboolean tracker_add(Tracker *tracker, const Image *rgb, double time_s, gboolean cut, GArray **sightings, GError **error);
+/* The person's mask: 1 channel, 255 = person, size of tracker_mask_size (transfer full). For any thread: making masks
+ * need not hold up the following. */
+Image *tracker_mask(const Tracker *tracker, const Sighting *sighting);
 /* FAULT_NOBODY when no person was seen for half a second. */
 Tracks *tracker_finish(Tracker *tracker, GError **error);

@@ -264,26 +264,26 @@ static gboolean run_is_full(Work *work, int frame) {
 
 /* --- storing --- */
 
-static Image *join_masks(const GArray *sightings) {
-  Image *people = NULL;
-  for (guint i = 0; i < sightings->len; i++) {
-    const Image *mask = g_array_index(sightings, Sighting, i).mask;
-    if (!people) {
-      people = image_copy(mask);
-      continue;
-    }
-    for (gsize k = 0; k < (gsize)mask->width * (gsize)mask->height; k++)
-      people->pixels[k] = MAX(people->pixels[k], mask->pixels[k]);
+static void join_mask(Image **people, Image *mask) {
+  if (!*people) {
+    *people = mask;
+    return;
   }
-  return people;
+  for (gsize k = 0; k < (gsize)mask->width * (gsize)mask->height; k++)
+    (*people)->pixels[k] = MAX((*people)->pixels[k], mask->pixels[k]);
+  image_free(mask);
 }
 
-static gboolean store_masks(Work *work, const Item *item, GError **error) {
+/* Writes everybody's masks; people: their union, NULL for nobody. */
+static gboolean store_masks(Work *work, const Item *item, Image **people, GError **error) {
   guint8 seen = 0;
   for (guint i = 0; i < item->sightings->len; i++) {
     const Sighting *sighting = &g_array_index(item->sightings, Sighting, i);
     seen |= (guint8)(1u << sighting->slot);
-    if (!grey_video_out_write(work->masks, sighting->slot, item->index, sighting->mask, error))
+    Image *mask = tracker_mask(work->tracker, sighting);
+    gboolean good = grey_video_out_write(work->masks, sighting->slot, item->index, mask, error);
+    join_mask(people, mask);
+    if (!good)
       return FALSE;
   }
   g_byte_array_append(work->seen, &seen, 1);
@@ -314,10 +314,10 @@ static gboolean consume(gpointer user, gpointer data, GError **error) {
     work->camera = camera_new(work->info.width, work->info.height);
     begin_run(work, item->index);
   }
-  g_autoptr(Image) people = join_masks(item->sightings), grey = camera_grey(item->frame);
-  camera_add(work->camera, grey, people);
-  if (!store_masks(work, item, error))
+  g_autoptr(Image) people = NULL, grey = camera_grey(item->frame);
+  if (!store_masks(work, item, &people, error))
     return FALSE;
+  camera_add(work->camera, grey, people);
   if (item->index > work->run_first && run_is_full(work, item->index)) {
     if (!end_run(work, item->index, error))
       return FALSE;

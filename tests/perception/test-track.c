@@ -72,7 +72,8 @@ static void tracking_agrees(void **state) {
     assert_int_equal(sightings->len, 1);
     const Sighting *sighting = &g_array_index(sightings, Sighting, 0);
     assert_int_equal(sighting->slot, 0);
-    assert_int_equal(MAX(sighting->mask->width, sighting->mask->height), 512);
+    g_autoptr(Image) mask = tracker_mask(tracker, sighting);
+    assert_int_equal(MAX(mask->width, mask->height), 512);
     compare(&sighting->pose, frame, &pixels, &world, &visibility);
   }
   print_message("figure: tracking, %d frames: worst landmark is %.4f px from the official one (mean %.5f), "
