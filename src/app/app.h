@@ -23,7 +23,7 @@ typedef struct {
   gint64 attempts;        /* 3 */
   gint64 engine_memory;   /* bytes of address space an engine may use */
   gint64 engine_seconds;  /* of processor time an engine may use */
-  int render_cores;       /* cores a normal render may use; 0 is all */
+  gint64 render_cores;    /* cores a normal render may use; 0 is all */
   gboolean fast;          /* fast mode is offered */
   gint64 sweep_age;       /* seconds an object that nobody names is spared: 3600 */
 } Settings;
