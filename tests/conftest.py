@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("TROUPE_BUILD", ROOT / "build"))
 SHARED = pathlib.Path(os.environ.get("TROUPE_SHARED", ROOT.parent / "shared"))
 TROUPE = BUILD / "troupe"
@@ -107,3 +107,12 @@ def empty(tmp_path):
     folder.mkdir()
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A running server with its workers, shared by the tests that leave it as it was."""
+    from serving import Server
+
+    with Server(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running
