@@ -14,7 +14,8 @@
  * A Database may be used from any thread; a Session belongs to one thread and should live for one short
  * transaction. Writers wait for each other (up to 10 s), readers for nobody. Errors are FAULT_STORE: the disk
  * is full, the folder is read only, the database is damaged or away; nothing was changed then, and the next
- * call tries anew. */
+ * call tries anew. A statement that is wrong or breaks a constraint is FAULT_INTERNAL. After any error a
+ * Session takes no more statements: free it. */
 #pragma once
 #include "base/fault.h"
 
@@ -51,8 +52,12 @@ static inline Value null(void) {
 /* --- sessions --- */
 
 typedef enum {
-  DATABASE_READ, /* one snapshot for all statements */
-  DATABASE_WRITE /* takes the right to write at once, so it never fails half way for another writer */
+  DATABASE_READ,  /* one snapshot for all statements */
+  DATABASE_WRITE, /* takes the right to write at once, so it never fails half way for another writer; a commit
+                     outlasts a power cut */
+  DATABASE_WRITE_SOON /* the same, but the disk is not waited for: a commit outlasts the death of any process,
+                         a power cut may take the last moments back. For what is worth nothing after one:
+                         leases, progress, claims */
 } DatabaseAccess;
 
 typedef struct Session Session;
@@ -90,6 +95,7 @@ const char *rows_text(const Rows *rows, int column);
 gint64 rows_integer(const Rows *rows, int column); /* 0 for NULL */
 double rows_real(const Rows *rows, int column);
 
-/* A number that differs whenever another connection or process has committed since it was last asked for
- * on this database: a cheap question whether a cached answer still holds. */
+/* A number that differs whenever anybody, this process or another, has committed since it was last asked for:
+ * a cheap question (about 2 microseconds) whether a cached answer still holds. Ask before reading what is to
+ * be cached. */
 gint64 database_version(Database *database);
