@@ -7,6 +7,7 @@
  * A camera counts as still while most corners stay within STILL of where they were in the first frame; a few
  * frames in which they do not, as during a flash or a knock, do not end it. */
 #include "stage/camera.h"
+#include "base/simd.h"
 #include "stage/motion.h"
 
 #include <math.h>
@@ -69,7 +70,7 @@ static int factor_for(int width, int height) {
   return (MAX(width, height) + CAMERA_SIDE - 1) / CAMERA_SIDE;
 }
 
-Image *camera_grey(const AVFrame *frame) {
+FASTEST Image *camera_grey(const AVFrame *frame) {
   int factor = factor_for(frame->width, frame->height), area = factor * factor;
   Image *grey = image_new(frame->width / factor, frame->height / factor, 1);
   g_autofree guint16 *sum = g_new(guint16, grey->width * factor);

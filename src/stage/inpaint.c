@@ -8,6 +8,8 @@
  * All pictures here have a margin of PATCH pixels that belongs to nothing, so that no patch leaves the
  * memory. Patches that contain pixels of nothing are compared by the others only. */
 #include "stage/inpaint.h"
+#include "base/parallel.h"
+#include "base/simd.h"
 
 #include <float.h>
 #include <math.h>
@@ -278,7 +280,8 @@ typedef guint16 Squares __attribute__((vector_size(16)));
 typedef guint32 Sums __attribute__((vector_size(32)));
 
 /* Adds eight squared differences of bytes; 255 squared just fits. */
-static inline void add_squares(Sums *sum, const guint8 *p, const guint8 *q, const Shorts *counts) {
+static inline __attribute__((always_inline)) void add_squares(Sums *sum, const guint8 *p, const guint8 *q,
+                                                              const Shorts *counts) {
   Bytes a, b;
   memcpy(&a, p, sizeof a);
   memcpy(&b, q, sizeof b);
@@ -288,7 +291,8 @@ static inline void add_squares(Sums *sum, const guint8 *p, const guint8 *q, cons
 
 /* Sum over two complete patches, given their first bytes. The rows have 21 bytes, so the last three of the
  * third eight do not count. */
-static int squared_difference(const guint8 *p, const guint8 *q, gssize stride) {
+static inline __attribute__((always_inline)) int squared_difference(const guint8 *p, const guint8 *q,
+                                                                    gssize stride) {
   const Shorts all = {-1, -1, -1, -1, -1, -1, -1, -1}, five = {-1, -1, -1, -1, -1};
   Sums sum = {0};
   for (int dy = 0; dy < SIDE; dy++, p += stride, q += stride) {
@@ -301,7 +305,7 @@ static int squared_difference(const guint8 *p, const guint8 *q, gssize stride) {
 
 /* Mean squared difference per pixel of the patches around a (target) and b (source) after the allowed shift.
  */
-static float patch_cost(const Level *level, int a, int b) {
+static inline __attribute__((always_inline)) float patch_cost(const Level *level, int a, int b) {
   gssize stride = (gssize)level->width * 3;
   const guint8 *p = level->rgb + ((gssize)a - PATCH) * 3 - PATCH * stride;
   const guint8 *q = level->rgb + ((gssize)b - PATCH) * 3 - PATCH * stride;
@@ -330,7 +334,7 @@ static float patch_cost(const Level *level, int a, int b) {
   return shifted_cost((float)squares, difference, (float)count);
 }
 
-static void try_match(Level *level, int target, gint64 candidate) {
+static inline __attribute__((always_inline)) void try_match(Level *level, int target, gint64 candidate) {
   if (candidate < 0 || candidate >= (gint64)level->width * level->height || !level->whole[candidate] ||
       (int)candidate == level->match[target])
     return;
@@ -342,7 +346,8 @@ static void try_match(Level *level, int target, gint64 candidate) {
 }
 
 /* Random places around the best match in windows that halve from `reach` on, PatchMatch's second half. */
-static void search_around(Level *level, int target, int reach, guint32 *random) {
+static inline __attribute__((always_inline)) void search_around(Level *level, int target, int reach,
+                                                                guint32 *random) {
   int w = level->width, h = level->height;
   for (; reach >= 1; reach /= 2) {
     int at = level->match[target];
@@ -353,7 +358,7 @@ static void search_around(Level *level, int target, int reach, guint32 *random) 
   }
 }
 
-static void search(Level *level, int sweep, int reach, guint32 *random) {
+FASTEST static void search(Level *level, int sweep, int reach, guint32 *random) {
   int w = level->width, n = level->n_targets, step = sweep % 2 ? 1 : -1;
   for (int k = 0; k < n; k++) {
     int target = level->targets[sweep % 2 ? n - 1 - k : k];
@@ -367,14 +372,30 @@ static void search(Level *level, int sweep, int reach, guint32 *random) {
   }
 }
 
-/* After the colours changed: means of the targets and what their matches cost now. */
-static void refresh(Level *level) {
-  for (int k = 0; k < level->n_targets; k++)
+static void find_source_means(gpointer user, int begin, int end) {
+  Level *level = user;
+  for (int k = begin; k < end; k++)
+    patch_mean(level, level->sources[k]);
+}
+
+static void find_target_means(gpointer user, int begin, int end) {
+  Level *level = user;
+  for (int k = begin; k < end; k++)
     patch_mean(level, level->targets[k]);
-  for (int k = 0; k < level->n_targets; k++) {
+}
+
+FASTEST static void find_costs(gpointer user, int begin, int end) {
+  Level *level = user;
+  for (int k = begin; k < end; k++) {
     int target = level->targets[k];
     level->cost[target] = patch_cost(level, target, level->match[target]);
   }
+}
+
+/* After the colours changed: means of the targets and what their matches cost now. */
+static void refresh(Level *level) {
+  parallel_spans(level->n_targets, find_target_means, level);
+  parallel_spans(level->n_targets, find_costs, level);
 }
 
 /* --- vote --- */
@@ -394,45 +415,73 @@ static float upper_quartile(const Level *level) {
   return costs[count * 3 / 4];
 }
 
-/* sharp: only the best patches count, so that the last levels do not blur. */
-static void vote(Level *level, float sharpness) {
-  int w = level->width;
-  gsize n = (gsize)w * (gsize)level->height;
-  float scale = sharpness / MAX(upper_quartile(level), 4.0f);
-  g_autofree float *sum = g_new0(float, n * 4);
-  for (int k = 0; k < level->n_targets; k++) {
-    int target = level->targets[k], match = level->match[target];
-    float weight =
-        expf(-0.5f * MIN(level->cost[target] * scale, 60.0f)) * powf(1.2f, -MIN(level->depth[target], 40.0f));
-    weight = MAX(weight, 1e-20f);
-    float shift[3] = {0};
-    if (level->open[target])
-      for (int c = 0; c < 3; c++)
-        shift[c] = CLAMP(level->mean[(gsize)target * 3 + (gsize)c] - level->mean[(gsize)match * 3 + (gsize)c],
-                         (float)-SHIFT_MAX, (float)SHIFT_MAX);
-    for (int dy = -PATCH; dy <= PATCH; dy++)
-      for (int dx = -PATCH; dx <= PATCH; dx++) {
-        gssize offset = (gssize)dy * w + dx;
-        if (level->kind[target + offset] != HOLE)
-          continue;
-        float *to = sum + (target + offset) * 4;
-        const guint8 *from = level->rgb + (match + offset) * 3;
-        for (int c = 0; c < 3; c++)
-          to[c] += weight * ((float)from[c] + shift[c]);
-        to[3] += weight;
-      }
+typedef struct {
+  Level *level;
+  float scale;
+  float *weight; /* [targets] */
+} Vote;
+
+static void weigh(gpointer user, int begin, int end) {
+  Vote *vote = user;
+  const Level *level = vote->level;
+  for (int k = begin; k < end; k++) {
+    int target = level->targets[k];
+    float weight = expf(-0.5f * MIN(level->cost[target] * vote->scale, 60.0f)) *
+                   powf(1.2f, -MIN(level->depth[target], 40.0f));
+    vote->weight[k] = MAX(weight, 1e-20f);
   }
+}
+
+/* Adds what the patch of target k says about the rows [top, bottom); sum: of these rows. */
+static void speak(const Vote *vote, int k, int top, int bottom, float *sum) {
+  const Level *level = vote->level;
+  int w = level->width, target = level->targets[k], match = level->match[target], y = target / w;
+  float weight = vote->weight[k], shift[3] = {0};
+  if (level->open[target])
+    for (int c = 0; c < 3; c++)
+      shift[c] = CLAMP(level->mean[(gsize)target * 3 + (gsize)c] - level->mean[(gsize)match * 3 + (gsize)c],
+                       (float)-SHIFT_MAX, (float)SHIFT_MAX);
+  for (int dy = MAX(-PATCH, top - y); dy <= MIN(PATCH, bottom - 1 - y); dy++)
+    for (int dx = -PATCH; dx <= PATCH; dx++) {
+      gssize offset = (gssize)dy * w + dx;
+      if (level->kind[target + offset] != HOLE)
+        continue;
+      float *to = sum + (target + offset - (gssize)top * w) * 4;
+      const guint8 *from = level->rgb + (match + offset) * 3;
+      for (int c = 0; c < 3; c++)
+        to[c] += weight * ((float)from[c] + shift[c]);
+      to[3] += weight;
+    }
+}
+
+/* The rows [top, bottom) of the hole. Sources are only read, so what other rows become does not matter. */
+static void count_votes(gpointer user, int top, int bottom) {
+  const Vote *vote = user;
+  Level *level = vote->level;
+  int w = level->width;
+  gsize first = (gsize)top * (gsize)w, n = (gsize)(bottom - top) * (gsize)w;
+  g_autofree float *sum = g_new0(float, n * 4);
+  for (int k = 0; k < level->n_targets; k++)
+    if (level->targets[k] >= (top - PATCH) * w && level->targets[k] < (bottom + PATCH) * w)
+      speak(vote, k, top, bottom, sum);
   for (gsize i = 0; i < n; i++)
-    if (level->kind[i] == HOLE && sum[i * 4 + 3] > 0)
+    if (level->kind[first + i] == HOLE && sum[i * 4 + 3] > 0)
       for (gsize c = 0; c < 3; c++)
-        level->rgb[i * 3 + c] = (guint8)CLAMP(sum[i * 4 + c] / sum[i * 4 + 3] + 0.5f, 0.0f, 255.0f);
+        level->rgb[(first + i) * 3 + c] = (guint8)CLAMP(sum[i * 4 + c] / sum[i * 4 + 3] + 0.5f, 0.0f, 255.0f);
+}
+
+/* sharpness: the larger, the more only the best patches count, so that the last levels do not blur. */
+static void vote(Level *level, float sharpness) {
+  g_autofree float *weight = g_new(float, level->n_targets);
+  Vote votes = {level, sharpness / MAX(upper_quartile(level), 4.0f), weight};
+  parallel_spans(level->n_targets, weigh, &votes);
+  parallel_spans(level->height, count_votes, &votes);
 }
 
 static void vote_evenly(Level *level) {
-  for (int k = 0; k < level->n_targets; k++) {
-    patch_mean(level, level->targets[k]);
+  parallel_spans(level->n_targets, find_target_means, level);
+  for (int k = 0; k < level->n_targets; k++)
     level->cost[level->targets[k]] = 0;
-  }
   vote(level, 1.0f);
 }
 
@@ -497,8 +546,7 @@ static void fill_level(Level *level, const Level *coarse, int depth, guint32 *ra
     level_membrane(level);
     return;
   }
-  for (int k = 0; k < level->n_sources; k++)
-    patch_mean(level, level->sources[k]);
+  parallel_spans(level->n_sources, find_source_means, level);
   inherit_matches(level, coarse, random);
   /* The enlarged colours are smooth and would look for smooth patches: texture comes from the enlarged
    * matches. */

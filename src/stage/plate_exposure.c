@@ -6,6 +6,7 @@
  * robustly over the cells (so that a moving object or a caption does not count as light) and continued into
  * cells that the sample does not show, is the sample's correction. As each depends on the other they are
  * computed in turn. */
+#include "base/parallel.h"
 #include "stage/plate.h"
 #include "stage/plate_samples.h"
 
@@ -116,7 +117,29 @@ static void smooth_field(const Grid *grid, const float *difference, Plane *field
   }
 }
 
-/* One of y, u, v for all samples. cells: [samples][cells], NAN where unknown. */
+typedef struct {
+  GPtrArray *samples;
+  Grid grid;
+  float *cells; /* [y, u, v][samples][cells], NAN where unknown */
+} Measures;
+
+/* Of some samples. */
+static void measure(gpointer user, int begin, int end) {
+  Measures *measures = user;
+  const Grid *grid = &measures->grid;
+  gsize n = (gsize)grid->width * (gsize)grid->height;
+  for (int s = begin; s < end; s++)
+    for (int cy = 0; cy < grid->height; cy++)
+      for (int cx = 0; cx < grid->width; cx++) {
+        float mean[3];
+        measure_cell(measures->samples->pdata[s], grid, cx, cy, mean);
+        for (gsize c = 0; c < 3; c++)
+          measures->cells[(c * measures->samples->len + (gsize)s) * n + (gsize)cy * (gsize)grid->width +
+                          (gsize)cx] = mean[c];
+      }
+}
+
+/* One of y, u, v for all samples. cells: [samples][cells]. */
 static void balance(GPtrArray *samples, const Grid *grid, const float *cells, int channel) {
   int n = grid->width * grid->height;
   g_autofree float *plate = g_new(float, n), *difference = g_new(float, n),
@@ -124,7 +147,6 @@ static void balance(GPtrArray *samples, const Grid *grid, const float *cells, in
   for (guint s = 0; s < samples->len; s++) {
     Sample *sample = samples->pdata[s];
     sample->gain[channel] = plane_new(grid->width, grid->height);
-    sample->gain_step = grid->step;
   }
   for (int round = 0; round < ROUNDS; round++) {
     for (int i = 0; i < n; i++) {
@@ -154,20 +176,21 @@ static void balance(GPtrArray *samples, const Grid *grid, const float *cells, in
   }
 }
 
+static void balance_channels(gpointer user, int begin, int end) {
+  const Measures *measures = user;
+  gsize n = (gsize)measures->grid.width * (gsize)measures->grid.height * measures->samples->len;
+  for (int c = begin; c < end; c++)
+    balance(measures->samples, &measures->grid, measures->cells + (gsize)c * n, c);
+}
+
 void samples_compensate(GPtrArray *samples, int width, int height) {
   Grid grid = {.step = MAX((float)MAX(width, height) / CELLS, 8.0f)};
   grid.width = (int)ceilf((float)width / grid.step);
   grid.height = (int)ceilf((float)height / grid.step);
-  gsize n = (gsize)grid.width * (gsize)grid.height;
-  g_autofree float *cells = g_new(float, 3 * n * samples->len);
+  g_autofree float *cells = g_new(float, 3 * (gsize)grid.width * (gsize)grid.height * samples->len);
+  Measures measures = {samples, grid, cells};
   for (guint s = 0; s < samples->len; s++)
-    for (int cy = 0; cy < grid.height; cy++)
-      for (int cx = 0; cx < grid.width; cx++) {
-        float mean[3];
-        measure_cell(samples->pdata[s], &grid, cx, cy, mean);
-        for (gsize c = 0; c < 3; c++)
-          cells[(c * samples->len + s) * n + (gsize)cy * (gsize)grid.width + (gsize)cx] = mean[c];
-      }
-  for (int c = 0; c < 3; c++)
-    balance(samples, &grid, cells + (gsize)c * samples->len * n, c);
+    ((Sample *)samples->pdata[s])->gain_step = grid.step;
+  parallel_spans((int)samples->len, measure, &measures);
+  parallel_spans(3, balance_channels, &measures);
 }

@@ -11,6 +11,7 @@
  *
  * Where samples fall into several states, the majority is not always the background: which state is, is
  * decided after a first pass (plate_contest.c), and the rows concerned are made again. */
+#include "base/simd.h"
 #include "stage/plate.h"
 #include "stage/plate_samples.h"
 
@@ -58,7 +59,7 @@ static void row_clear(Row *row) {
 /* --- fetching --- */
 
 /* Adds the sample's correction for plane c to a row at y; scale = plate pixels per pixel of the row. */
-static void add_gain(const Sample *sample, int c, float y, int scale, guint8 *value, int width) {
+FASTEST static void add_gain(const Sample *sample, int c, float y, int scale, guint8 *value, int width) {
   const Plane *gain = sample->gain[c];
   if (!gain)
     return;
@@ -82,7 +83,7 @@ static void add_gain(const Sample *sample, int c, float y, int scale, guint8 *va
   }
 }
 
-static void fetch_tier_still(const Sample *sample, int y, guint8 *tier, int width) {
+FASTEST static void fetch_tier_still(const Sample *sample, int y, guint8 *tier, int width) {
   if (!sample->tier) {
     memset(tier, TIER_CLEAR, (gsize)width);
     return;
@@ -167,7 +168,7 @@ static void fetch_chroma(const Sample *sample, int plane, int y, guint8 *value, 
 
 /* Turns tiers into "counts" and says where at least enough samples count. Frames in which people are far are
  * preferred; near ones are used where there are many of them. */
-static void choose(Row *row, guint samples, guint8 *known) {
+FASTEST static void choose(Row *row, guint samples, guint8 *known) {
   int width = row->width;
   guint8 enough = samples < 4 ? 1 : (guint8)MAX(2u, samples / 20),
          enough_near = samples < 4 ? 1 : (guint8)MAX(3u, samples / 6);
@@ -191,7 +192,7 @@ static void choose(Row *row, guint samples, guint8 *known) {
 }
 
 /* The lower median of the samples that count; 0 where none does. */
-static void find_median(Row *row, guint samples) {
+FASTEST static void find_median(Row *row, guint samples) {
   int width = row->width;
   g_autofree guint8 *half = g_malloc0((gsize)width), *below = g_malloc((gsize)width);
   for (guint s = 0; s < samples; s++)
@@ -213,7 +214,7 @@ static void find_median(Row *row, guint samples) {
 }
 
 /* The mean of the samples close to the median. */
-static void store_mean(const Row *row, guint samples, guint8 *to) {
+FASTEST static void store_mean(const Row *row, guint samples, guint8 *to) {
   int width = row->width;
   g_autofree guint16 *sum = g_new0(guint16, width), *count = g_new0(guint16, width);
   for (guint s = 0; s < samples; s++) {
@@ -231,7 +232,7 @@ static void store_mean(const Row *row, guint samples, guint8 *to) {
 
 /* Which samples count for chroma: those that do for all four luma pixels and are no outlier there. Where none
  * is left, those that count for any. */
-static void choose_chroma(const Row luma[2], Row *chroma, guint samples) {
+FASTEST static void choose_chroma(const Row luma[2], Row *chroma, guint samples) {
   int width = chroma->width;
   g_autofree guint8 *any = g_malloc0((gsize)width);
   for (guint s = 0; s < samples; s++)
@@ -327,7 +328,7 @@ static Contest contest_of(const Lines *lines, guint samples, int x, int at) {
 }
 
 /* Notes the blocks of a row where many samples are far from the median. */
-static void note_contests(const Lines *lines, guint samples, int cy, GArray *contests) {
+FASTEST static void note_contests(const Lines *lines, guint samples, int cy, GArray *contests) {
   int width = lines->u.width;
   g_autofree guint8 *used = g_malloc0((gsize)width), *close = g_malloc0((gsize)width);
   for (guint s = 0; s < samples; s++) {
