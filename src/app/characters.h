@@ -22,7 +22,8 @@ typedef struct {
   const char *description;
   InputSource image;
   const char *webhook_url;
-  gboolean dry_run; /* validate and price only: *row stays NULL */
+  const char *dialect; /* in which the webhook speaks; NULL: the key's */
+  gboolean dry_run;    /* validate and price only: *row stays NULL */
 } CharacterRequest;
 
 /* Validates, takes the picture, inserts Character and job. price: what is (or would be) reserved. REFUSAL_*.
@@ -31,6 +32,8 @@ gboolean character_create(App *app, const Caller *caller, const CharacterRequest
                           gint64 *price, GError **error);
 /* REFUSAL_CHARACTER. */
 CharacterRow *character_get(App *app, const char *account, const char *id, GError **error);
+/* The same within a session. */
+CharacterRow *character_read(Session *session, const char *account, const char *id, GError **error);
 /* Newest first; q: part of the name, or NULL. total: of all that match. */
 GPtrArray *character_list(App *app, const char *account, const char *q, int limit, int offset, gint64 *total,
                           GError **error);

@@ -29,5 +29,20 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Input, input_clear)
 #define INPUT_PICTURE_BYTES (20 * 1000 * 1000)
 #define INPUT_VIDEO_BYTES (500 * 1000 * 1000)
 
-/* May take as long as a download takes. REFUSAL_PICTURE_*, REFUSAL_VIDEO_*, REFUSAL_URL. */
+/* TRUE when the request named one at all. */
+static inline gboolean input_given(const InputSource *source) {
+  return source->path || source->url;
+}
+/* What is cheap to see: that a URL is one. REFUSAL_URL. */
+gboolean input_glance(const InputSource *source, GError **error);
+/* All three steps. May take as long as a download takes. The draft is gone afterwards, whatever happened.
+ * REFUSAL_PICTURE_*, REFUSAL_VIDEO_*, REFUSAL_URL. */
 gboolean input_take(App *app, InputKind kind, const InputSource *source, Input *input, GError **error);
+/* The first two steps, for dry runs: input->object stays NULL. */
+gboolean input_inspect(App *app, InputKind kind, const InputSource *source, Input *input, GError **error);
+
+/* A name or description: trimmed, valid UTF-8 of at least `least` and at most `most` characters, without
+ * control characters (transfer full). REFUSAL_INVALID names the field. */
+#define INPUT_NAME_MAX 100
+#define INPUT_DESCRIPTION_MAX 2000
+char *input_text(const char *field, const char *value, glong least, glong most, GError **error);

@@ -20,12 +20,18 @@ typedef struct {
   const char *model, *background_mode, *bg_color; /* NULL: not given */
   gboolean fast, audio;                           /* audio: TRUE usually */
   const char *webhook_url;
+  const char *dialect;   /* in which the webhook speaks; NULL: the key's */
+  const char *id_prefix; /* of the job; NULL: "job_" */
   gboolean dry_run;
 } RenderRequest;
 
-/* *job stays NULL for a dry run. mode: "full_pipeline", "preprocessed", "multi_character" or "fast".
+/* What so much output costs, rounded half up to a hundredth of a credit. */
+gint64 render_price(double seconds, gboolean fast);
+
+/* The job holds its inputs as "spec-picture", "spec-video", "spec-scene", "spec-character-0", …
+ * *job stays NULL for a dry run. mode: "full_pipeline", "preprocessed", "multi_character" or "fast".
  * REFUSAL_*. */
 gboolean render_create(App *app, const Caller *caller, const RenderRequest *request, Job **job, gint64 *price,
                        const char **mode, GError **error);
-/* "R,G,B", each 0..255. */
+/* FALSE when text is not "R,G,B", each 0..255; spaces around the numbers are passed over. */
 gboolean render_colour(const char *text, int colour[3]);

@@ -22,8 +22,16 @@ typedef struct {
   const char *name, *model, *background; /* model, background NULL: the usual ones */
   InputSource video;
   const char *webhook_url;
-  gboolean dry_run;
+  const char *dialect; /* in which the webhook speaks; NULL: the key's */
+  gboolean dry_run;    /* validate only: *row stays NULL */
 } SceneRequest;
+
+#define SCENE_MODEL_USUAL "V4_Preview"
+#define SCENE_BACKGROUND_USUAL "original"
+/* "V4_Preview", "V3_Preview"; REFUSAL_MODEL. */
+gboolean scene_model_known(const char *model, GError **error);
+/* "original", "solid" or "transparent" (static); "inpaint" is original. NULL with REFUSAL_BACKGROUND. */
+const char *scene_background(const char *name, GError **error);
 
 gboolean scene_create(App *app, const Caller *caller, const SceneRequest *request, SceneRow **row,
                       GError **error);
@@ -31,18 +39,14 @@ gboolean scene_create(App *app, const Caller *caller, const SceneRequest *reques
 gboolean scene_import(App *app, const Caller *caller, const char *template, const char *name,
                       gboolean dry_run, SceneRow **row, GError **error);
 SceneRow *scene_get(App *app, const char *account, const char *id, GError **error); /* REFUSAL_SCENE */
+/* The same within a session. */
+SceneRow *scene_read(Session *session, const char *account, const char *id, GError **error);
 GPtrArray *scene_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error);
 gboolean scene_delete(App *app, const char *account, const char *id, GError **error);
 
-/* --- templates: published Scenes --- */
-
-typedef struct {
-  char *id, *name, *kind, *model; /* kind: "scene" */
-  gint64 created;
-  char *folder; /* object */
-} TemplateRow;
-void template_row_free(TemplateRow *row);
-/* folder: of a prepared Scene (troupe scene), which is copied into the store. Returns the id. */
-char *template_add(App *app, const char *folder, const char *name, GError **error);
-GPtrArray *template_list(App *app, GError **error);
-gboolean template_remove(App *app, const char *id, GError **error); /* Scenes made from it stay */
+/* What the engine found in the video goes into the row of scene id; for the transaction that completes the
+ * job. result: of the task "scene". */
+gboolean scene_take_result(Session *session, const char *id, const json_t *result, GError **error);
+/* The segments of scene (or template) id, from the engine's list of people (transfer full): each person's
+ * uuid is "person_" and 8 hex digits of a hash of both, so the same every time. */
+json_t *scene_segments(const char *id, const json_t *people);

@@ -30,7 +30,7 @@ void fetched_clear(Fetched *fetched);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Fetched, fetched_clear)
 
 /* GET to a new file at path, flat in memory. FAULT_INPUT: not a URL, refused address, too many redirects, a
- * status other than 200, cannot connect; FAULT_LIMIT: too large, too slow; FAULT_STORE: the file cannot be
+ * status other than 200, cannot connect, too slow; FAULT_LIMIT: too large; FAULT_STORE: the file cannot be
  * written. No file is left on failure. */
 gboolean fetch_file(const char *url, const char *path, const FetchPolicy *policy, const FetchLimits *limits,
                     Fetched *fetched, GError **error);

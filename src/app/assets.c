@@ -1,0 +1,73 @@
+#include "app/assets.h"
+
+gboolean asset_affordable(App *app, const char *account, gint64 price, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  Balance balance;
+  if (!session || !ledger_balance(session, account, &balance, error))
+    return FALSE;
+  if (balance.balance >= price)
+    return TRUE;
+  return refuse(error, REFUSAL_CREDITS, "This needs %.2f credits and the balance is %.2f. Add credits.",
+                (double)price / CREDIT, (double)balance.balance / CREDIT);
+}
+
+static gboolean job_taken(Session *session, const char *id, gboolean *taken, GError **error) {
+  g_autoptr(Rows) rows = session_query(session, error, "SELECT 1 FROM jobs WHERE id = $1", text(id));
+  if (!rows)
+    return FALSE;
+  g_autoptr(GError) problem = NULL;
+  *taken = rows_next(rows, &problem);
+  if (!problem)
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return FALSE;
+}
+
+gboolean asset_ids(Session *session, const char *prefix, char **id, char **job, GError **error) {
+  for (;;) {
+    g_autofree char *uuid = app_uuid();
+    /* xxxxxxxx-xxxx-…: the first 12 hex digits. */
+    g_autofree char *name = g_strdup_printf("%s_%.8s%.4s", prefix, uuid, uuid + 9);
+    gboolean taken;
+    if (!job_taken(session, name, &taken, error))
+      return FALSE;
+    if (taken)
+      continue;
+    *id = g_steal_pointer(&uuid);
+    *job = g_steal_pointer(&name);
+    return TRUE;
+  }
+}
+
+gboolean asset_hold(Session *session, const char *object, const char *owner, const char *role,
+                    GError **error) {
+  return session_run(session, error, "INSERT INTO holds (object, owner, role) VALUES ($1, $2, $3)",
+                     text(object), text(owner), text(role));
+}
+
+gboolean asset_release(Session *session, const char *owner, GError **error) {
+  return session_run(session, error, "DELETE FROM holds WHERE owner = $1", text(owner));
+}
+
+gboolean asset_cancel_job(App *app, const char *job, const char *account, GError **error) {
+  if (!job)
+    return TRUE;
+  g_autoptr(GError) problem = NULL;
+  g_autoptr(Job) cancelled = job_cancel(app, job, account, &problem);
+  if (cancelled || g_error_matches(problem, REFUSAL, REFUSAL_CONFLICT) ||
+      g_error_matches(problem, REFUSAL, REFUSAL_NOT_FOUND))
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return FALSE;
+}
+
+Job *asset_job(const char *id, JobKind kind, const Caller *caller, const char *dialect,
+               const char *webhook_url) {
+  Job *job = g_new0(Job, 1);
+  job->id = g_strdup(id);
+  job->account = g_strdup(caller->account);
+  job->kind = kind;
+  job->dialect = g_strdup(dialect ? dialect : caller->dialect);
+  job->webhook_url = g_strdup(given(webhook_url));
+  return job;
+}

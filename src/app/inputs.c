@@ -1,0 +1,222 @@
+/* Upload or URL -> draft -> a look at the first bytes -> engine child -> store.
+ *
+ * The first bytes only save the start of a child for what is plainly something else; whether a file is what
+ * it claims to be, and how large and long it is, the child finds out behind its walls. A child that dies of a
+ * file has thereby said that the file is broken. */
+#include "app/inputs.h"
+
+#include "engine/child.h"
+#include "media/fetch.h"
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define PICTURE_SECONDS 60 /* for a download */
+#define VIDEO_SECONDS 300
+#define LOOK_SILENCE 60 /* an inspection says nothing until it is done */
+#define LOOK_CPU 60
+
+typedef struct {
+  const char *what;  /* for messages */
+  const char *kinds; /* that are understood */
+  const char *task;
+  gint64 bytes, seconds;
+  Refusal format, too_large, broken;
+} KindFacts;
+
+static const KindFacts facts_of[] = {
+    [INPUT_PICTURE] = {"a picture", "PNG, JPEG or WebP", "inspect-picture", INPUT_PICTURE_BYTES,
+                       PICTURE_SECONDS, REFUSAL_PICTURE_FORMAT, REFUSAL_PICTURE_TOO_LARGE,
+                       REFUSAL_PICTURE_BROKEN},
+    [INPUT_VIDEO] = {"a video", "MP4, MOV, WebM, AVI or MKV", "inspect-video", INPUT_VIDEO_BYTES,
+                     VIDEO_SECONDS, REFUSAL_VIDEO_FORMAT, REFUSAL_VIDEO_TOO_LARGE, REFUSAL_VIDEO_BROKEN},
+};
+
+void input_clear(Input *input) {
+  g_clear_pointer(&input->object, g_free);
+  g_clear_pointer(&input->facts, json_decref);
+}
+
+/* --- text --- */
+
+char *input_text(const char *field, const char *value, glong least, glong most, GError **error) {
+  if (!g_utf8_validate(value, -1, NULL))
+    return refuse_null(error, REFUSAL_INVALID, "%s is not valid UTF-8.", field);
+  const char *start = value, *end = value + strlen(value);
+  while (*start && g_unichar_isspace(g_utf8_get_char(start)))
+    start = g_utf8_next_char(start);
+  for (const char *last; end > start && g_unichar_isspace(g_utf8_get_char(last = g_utf8_prev_char(end)));)
+    end = last;
+  for (const char *c = start; c < end; c = g_utf8_next_char(c))
+    if (g_unichar_iscntrl(g_utf8_get_char(c)))
+      return refuse_null(error, REFUSAL_INVALID, "%s holds control characters. Send plain text on one line.",
+                         field);
+  glong length = g_utf8_strlen(start, end - start);
+  if (length < least)
+    return refuse_null(error, REFUSAL_INVALID, "%s is empty. Send %ld to %ld characters.", field, least,
+                       most);
+  if (length > most)
+    return refuse_null(error, REFUSAL_INVALID, "%s has %ld characters; at most %ld are allowed.", field,
+                       length, most);
+  return g_strndup(start, (gsize)(end - start));
+}
+
+/* --- the draft --- */
+
+gboolean input_glance(const InputSource *source, GError **error) {
+  g_autoptr(GError) problem = NULL;
+  if (source->path || !source->url || fetch_url_check(source->url, &problem))
+    return TRUE;
+  return refuse(error, REFUSAL_URL, "%s_url: %s", source->field, problem->message);
+}
+
+/* A file in the store's drafts that goes when it is not taken further. */
+typedef struct {
+  char *path, *hash;
+  gint64 bytes;
+} Draft;
+
+static void draft_clear(Draft *draft) {
+  if (draft->path)
+    g_unlink(draft->path);
+  g_free(draft->path);
+  g_free(draft->hash);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Draft, draft_clear)
+
+static gboolean fetch_refused(const InputSource *source, const KindFacts *kind, const GError *problem,
+                              GError **error) {
+  if (g_error_matches(problem, FAULT, FAULT_LIMIT))
+    return refuse(error, kind->too_large, "%s_url: %s", source->field, problem->message);
+  if (g_error_matches(problem, FAULT, FAULT_INPUT))
+    return refuse(error, REFUSAL_URL, "%s_url: %s", source->field, problem->message);
+  g_set_error_literal(error, problem->domain, problem->code, problem->message);
+  return FALSE;
+}
+
+static gboolean draft_fetch(App *app, const KindFacts *kind, const InputSource *source, Draft *draft,
+                            GError **error) {
+  g_autoptr(FetchPolicy) policy = fetch_policy_new(app->settings->fetch_allow, error);
+  g_autofree char *path = policy ? objects_draft(app->objects, error) : NULL;
+  if (!path)
+    return FALSE;
+  FetchLimits limits = {.bytes = kind->bytes, .seconds = kind->seconds};
+  g_auto(Fetched) fetched = {0};
+  g_autoptr(GError) problem = NULL;
+  if (!fetch_file(source->url, path, policy, &limits, &fetched, &problem))
+    return fetch_refused(source, kind, problem, error);
+  draft->path = g_steal_pointer(&path);
+  draft->hash = g_steal_pointer(&fetched.sha256);
+  draft->bytes = fetched.bytes;
+  if (fetched.content_type && g_str_has_prefix(fetched.content_type, "text/"))
+    return refuse(error, kind->format,
+                  "%s_url leads to a page of text (%s), not to %s. Send the address of the file itself.",
+                  source->field, fetched.content_type, kind->what);
+  return TRUE;
+}
+
+static gboolean draft_take(App *app, const KindFacts *kind, const InputSource *source, Draft *draft,
+                           GError **error) {
+  if (!source->path)
+    return draft_fetch(app, kind, source, draft, error);
+  draft->path = g_strdup(source->path);
+  draft->hash = g_strdup(source->hash);
+  draft->bytes = source->bytes;
+  return TRUE;
+}
+
+/* --- the look --- */
+
+static gboolean begins(const guint8 *bytes, gsize at, const char *mark) {
+  return memcmp(bytes + at, mark, strlen(mark)) == 0;
+}
+
+static gboolean plausible_picture(const guint8 *bytes) {
+  return begins(bytes, 0, "\x89PNG") || begins(bytes, 0, "\xff\xd8\xff") ||
+         (begins(bytes, 0, "RIFF") && begins(bytes, 8, "WEBP"));
+}
+
+static gboolean plausible_video(const guint8 *bytes) {
+  static const char *const boxes[] = {"ftyp", "moov", "mdat", "wide", "free", "skip", "pnot", "uuid"};
+  for (gsize i = 0; i < G_N_ELEMENTS(boxes); i++)
+    if (begins(bytes, 4, boxes[i]))
+      return TRUE;
+  return begins(bytes, 0, "\x1a\x45\xdf\xa3") || (begins(bytes, 0, "RIFF") && begins(bytes, 8, "AVI "));
+}
+
+static gboolean sniff(const KindFacts *kind, const InputSource *source, const Draft *draft, GError **error) {
+  if (draft->bytes == 0)
+    return refuse(error, kind->broken, "%s is empty. Send %s.", source->field, kind->kinds);
+  if (draft->bytes > kind->bytes)
+    return refuse(error, kind->too_large,
+                  "%s has %" G_GINT64_FORMAT " bytes; the limit is %" G_GINT64_FORMAT " MB.", source->field,
+                  draft->bytes, kind->bytes / 1000000);
+  guint8 bytes[16] = {0};
+  FILE *file = g_fopen(draft->path, "rbe");
+  if (!file)
+    return fault(error, FAULT_STORE, "an upload cannot be read: %s.", g_strerror(errno));
+  gsize read = fread(bytes, 1, sizeof bytes - 1, file);
+  fclose(file);
+  if (read > 0 && (kind == &facts_of[INPUT_PICTURE] ? plausible_picture(bytes) : plausible_video(bytes)))
+    return TRUE;
+  return refuse(error, kind->format, "%s is not %s that can be read. Send %s.", source->field, kind->what,
+                kind->kinds);
+}
+
+/* What the child says of a file it calls by its path, in the words of the request. */
+static gboolean child_refused(const KindFacts *kind, const InputSource *source, const Draft *draft,
+                              const ChildOutcome *outcome, GError **error) {
+  if (!outcome->code)
+    return refuse(error, kind->broken, "%s cannot be decoded. Send %s.", source->field, kind->kinds);
+  Refusal why = refusal_named(outcome->code);
+  g_autofree char *base = g_path_get_basename(draft->path);
+  GString *message = g_string_new(outcome->message);
+  g_string_replace(message, draft->path, source->field, 0);
+  g_string_replace(message, base, source->field, 0);
+  g_autofree char *said = g_string_free(message, FALSE);
+  return refuse(error, why, "%s", said);
+}
+
+static gboolean look(App *app, const KindFacts *kind, const InputSource *source, const Draft *draft,
+                     json_t **facts, GError **error) {
+  json_t *task = json_pack("{s:s, s:s}", "do", kind->task,
+                           kind == &facts_of[INPUT_PICTURE] ? "picture" : "video", draft->path);
+  if (!task)
+    return fault(error, FAULT_INTERNAL, "the path of a draft is not UTF-8.");
+  ChildLimits limits = {.models = app->settings->models,
+                        .memory = app->settings->engine_memory,
+                        .cpu_seconds = LOOK_CPU,
+                        .silence = LOOK_SILENCE};
+  g_auto(ChildOutcome) outcome = {0};
+  gboolean ran = child_run(task, &limits, &outcome, NULL, error);
+  json_decref(task);
+  if (!ran)
+    return FALSE;
+  if (!outcome.result)
+    return child_refused(kind, source, draft, &outcome, error);
+  *facts = g_steal_pointer(&outcome.result);
+  return TRUE;
+}
+
+static gboolean take(App *app, InputKind which, const InputSource *source, gboolean keep, Input *input,
+                     GError **error) {
+  const KindFacts *kind = &facts_of[which];
+  g_auto(Draft) draft = {0};
+  g_auto(Input) seen = {0};
+  if (!draft_take(app, kind, source, &draft, error) || !sniff(kind, source, &draft, error) ||
+      !look(app, kind, source, &draft, &seen.facts, error))
+    return FALSE;
+  if (keep && !(seen.object = objects_put(app->objects, draft.path, draft.hash, NULL, error)))
+    return FALSE;
+  *input = seen;
+  seen = (Input){0};
+  return TRUE;
+}
+
+gboolean input_take(App *app, InputKind kind, const InputSource *source, Input *input, GError **error) {
+  return take(app, kind, source, TRUE, input, error);
+}
+
+gboolean input_inspect(App *app, InputKind kind, const InputSource *source, Input *input, GError **error) {
+  return take(app, kind, source, FALSE, input, error);
+}

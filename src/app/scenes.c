@@ -1,0 +1,281 @@
+/* A Scene is a row, a job that prepares it, and two objects: its video and, once ready, its folder. An
+ * imported one has neither job nor video: it is ready at once, with the Template's folder. */
+#include "app/scenes.h"
+
+#include "app/assets.h"
+#include "app/extras.h"
+#include "app/templates.h"
+#include <string.h>
+
+#define COLUMNS                                                                                              \
+  "SELECT s.id, s.account, s.name, s.model, s.background, s.template, CASE WHEN s.status = 'pending' AND "   \
+  "j.status = 'processing' THEN 'processing' ELSE s.status END, s.job, s.error, s.error_code, s.seconds, "   \
+  "s.fps, s.frames, s.width, s.height, s.segments, s.created, s.completed, f.object, v.object FROM scenes "  \
+  "s LEFT JOIN jobs j ON j.id = s.job LEFT JOIN holds f ON f.owner = s.id AND f.role = 'folder' LEFT JOIN "  \
+  "holds v ON v.owner = s.id AND v.role = 'video' "
+
+void scene_row_free(SceneRow *row) {
+  if (!row)
+    return;
+  g_free(row->id);
+  g_free(row->account);
+  g_free(row->name);
+  g_free(row->model);
+  g_free(row->background);
+  g_free(row->template);
+  g_free(row->status);
+  g_free(row->job);
+  g_free(row->error);
+  g_free(row->error_code);
+  json_decref(row->segments);
+  g_free(row->folder);
+  g_free(row->video);
+  g_free(row);
+}
+
+static SceneRow *row_read(const Rows *rows) {
+  SceneRow *row = g_new0(SceneRow, 1);
+  row->id = g_strdup(rows_text(rows, 0));
+  row->account = g_strdup(rows_text(rows, 1));
+  row->name = g_strdup(rows_text(rows, 2));
+  row->model = g_strdup(rows_text(rows, 3));
+  row->background = g_strdup(rows_text(rows, 4));
+  row->template = g_strdup(rows_text(rows, 5));
+  row->status = g_strdup(rows_text(rows, 6));
+  row->job = g_strdup(rows_text(rows, 7));
+  row->error = g_strdup(rows_text(rows, 8));
+  row->error_code = g_strdup(rows_text(rows, 9));
+  row->seconds = rows_real(rows, 10);
+  row->fps = rows_real(rows, 11);
+  row->frames = rows_integer(rows, 12);
+  row->width = (int)rows_integer(rows, 13);
+  row->height = (int)rows_integer(rows, 14);
+  const char *segments = rows_text(rows, 15);
+  row->segments = segments ? json_loads(segments, 0, NULL) : NULL;
+  if (!row->segments)
+    row->segments = json_array();
+  row->created = rows_integer(rows, 16);
+  row->completed = rows_integer(rows, 17);
+  row->folder = g_strdup(rows_text(rows, 18));
+  row->video = g_strdup(rows_text(rows, 19));
+  return row;
+}
+
+SceneRow *scene_read(Session *session, const char *account, const char *id, GError **error) {
+  g_autoptr(Rows) rows =
+      session_query(session, error, COLUMNS "WHERE s.id = $1 AND s.account = $2 AND s.deleted IS NULL",
+                    text(id), text(account));
+  g_autoptr(GError) problem = NULL;
+  if (!rows)
+    return NULL;
+  if (rows_next(rows, &problem))
+    return row_read(rows);
+  if (!problem)
+    return refuse_null(error, REFUSAL_SCENE, "There is no scene %.80s.", id);
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return NULL;
+}
+
+SceneRow *scene_get(App *app, const char *account, const char *id, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  return session ? scene_read(session, account, id, error) : NULL;
+}
+
+/* --- models and backgrounds --- */
+
+gboolean scene_model_known(const char *model, GError **error) {
+  if (g_str_equal(model, "V4_Preview") || g_str_equal(model, "V3_Preview"))
+    return TRUE;
+  return refuse(error, REFUSAL_MODEL, "model \"%.80s\" is unknown. Send V4_Preview or V3_Preview.", model);
+}
+
+const char *scene_background(const char *name, GError **error) {
+  static const char *const names[] = {"original", "solid", "transparent"};
+  for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+    if (g_str_equal(name, names[i]))
+      return names[i];
+  if (g_str_equal(name, "inpaint"))
+    return names[0];
+  return refuse_null(error, REFUSAL_BACKGROUND,
+                     "background_mode \"%.80s\" is unknown. Send original, solid or transparent.", name);
+}
+
+/* --- preparing --- */
+
+typedef struct {
+  char *name;
+  const char *model, *background;
+} Choice;
+
+static gboolean request_check(App *app, const SceneRequest *request, Choice *choice, GError **error) {
+  if (!request->name)
+    return refuse(error, REFUSAL_INVALID, "name is missing. Send a name for the scene.");
+  if (!(choice->name = input_text("name", request->name, 1, INPUT_NAME_MAX, error)))
+    return FALSE;
+  choice->model = given(request->model) ? request->model : SCENE_MODEL_USUAL;
+  if (!scene_model_known(choice->model, error) ||
+      !(choice->background = scene_background(
+            given(request->background) ? request->background : SCENE_BACKGROUND_USUAL, error)))
+    return FALSE;
+  if (!input_given(&request->video))
+    return refuse(error, REFUSAL_VIDEO_MISSING, "%s is missing. Send %s as a file or %s_url.",
+                  request->video.field, request->video.field, request->video.field);
+  return input_glance(&request->video, error) &&
+         (!given(request->webhook_url) || webhook_check(app, request->webhook_url, error));
+}
+
+static gboolean insert(App *app, const Caller *caller, const SceneRequest *request, const Choice *choice,
+                       const Input *video, char **made, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);
+  g_autofree char *id = NULL, *job_id = NULL;
+  if (!session || !asset_ids(session, "scene", &id, &job_id, error))
+    return FALSE;
+  g_autoptr(Job) job = asset_job(job_id, JOB_SCENE, caller, request->dialect, request->webhook_url);
+  job->subject = g_strdup(id);
+  job->pool = g_strdup(choice->model);
+  job->spec = json_pack("{s:s, s:s}", "video", video->object, "model", choice->model);
+  if (!session_run(session, error,
+                   "INSERT INTO scenes (id, account, name, model, background, status, job, created) VALUES "
+                   "($1, $2, $3, $4, $5, 'pending', $6, $7)",
+                   text(id), text(caller->account), text(choice->name), text(choice->model),
+                   text(choice->background), text(job_id), integer(app_now())) ||
+      !asset_hold(session, video->object, id, "video", error) || !job_insert(app, session, job, error) ||
+      !session_commit(session, error))
+    return FALSE;
+  *made = g_steal_pointer(&id);
+  return TRUE;
+}
+
+gboolean scene_create(App *app, const Caller *caller, const SceneRequest *request, SceneRow **row,
+                      GError **error) {
+  Choice choice = {0};
+  g_auto(Input) video = {0};
+  *row = NULL;
+  gboolean checked = request_check(app, request, &choice, error);
+  g_autofree char *name = choice.name;
+  if (!checked)
+    return FALSE;
+  if (request->dry_run)
+    return input_inspect(app, INPUT_VIDEO, &request->video, &video, error);
+  g_autofree char *id = NULL;
+  return input_take(app, INPUT_VIDEO, &request->video, &video, error) &&
+         insert(app, caller, request, &choice, &video, &id, error) &&
+         (*row = scene_get(app, caller->account, id, error));
+}
+
+/* --- what the engine found --- */
+
+json_t *scene_segments(const char *id, const json_t *people) {
+  json_t *segments = json_array();
+  for (gsize i = 0; i < json_array_size(people); i++) {
+    json_int_t person = json_integer_value(json_object_get(json_array_get(people, i), "id"));
+    g_autofree char *name = g_strdup_printf("%s/%" JSON_INTEGER_FORMAT, id, person);
+    g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
+    g_autofree char *uuid = g_strdup_printf("person_%.8s", hash);
+    json_array_append_new(segments,
+                          json_pack("{s:s, s:s, s:I}", "uuid", uuid, "type", "human", "person", person));
+  }
+  return segments;
+}
+
+static gint64 whole(const json_t *facts, const char *name) {
+  return (gint64)json_number_value(json_object_get(facts, name));
+}
+
+/* facts: "seconds", "fps", "frames", "width", "height". */
+static gboolean facts_write(Session *session, const char *id, const json_t *facts, const json_t *segments,
+                            GError **error) {
+  g_autofree char *list = json_dumps(segments, JSON_COMPACT);
+  return session_run(session, error,
+                     "UPDATE scenes SET seconds = $1, fps = $2, frames = $3, width = $4, height = $5, "
+                     "segments = $6 WHERE id = $7",
+                     real(json_number_value(json_object_get(facts, "seconds"))),
+                     real(json_number_value(json_object_get(facts, "fps"))), integer(whole(facts, "frames")),
+                     integer(whole(facts, "width")), integer(whole(facts, "height")), text(list), text(id));
+}
+
+gboolean scene_take_result(Session *session, const char *id, const json_t *result, GError **error) {
+  json_t *segments = scene_segments(id, json_object_get(result, "people"));
+  gboolean written = facts_write(session, id, result, segments, error);
+  json_decref(segments);
+  return written;
+}
+
+/* --- importing --- */
+
+static gboolean insert_import(App *app, Session *session, const Caller *caller, const TemplateRow *template,
+                              const char *name, const char *id, GError **error) {
+  gint64 now = app_now();
+  return session_run(session, error,
+                     "INSERT INTO scenes (id, account, name, model, background, template, status, created, "
+                     "completed) VALUES ($1, $2, $3, $4, $5, $6, 'ready', $7, $8)",
+                     text(id), text(caller->account), text(name), text(template->model),
+                     text(SCENE_BACKGROUND_USUAL), text(template->id), integer(now), integer(now)) &&
+         facts_write(session, id, template->about, json_object_get(template->about, "segments"), error) &&
+         asset_hold(session, template->folder, id, "folder", error) && session_commit(session, error);
+}
+
+gboolean scene_import(App *app, const Caller *caller, const char *template, const char *name,
+                      gboolean dry_run, SceneRow **row, GError **error) {
+  *row = NULL;
+  g_autofree char *own = NULL, *id = app_uuid();
+  if (given(name) && !(own = input_text("name", name, 1, INPUT_NAME_MAX, error)))
+    return FALSE;
+  {
+    g_autoptr(Session) session =
+        database_begin(app->database, dry_run ? DATABASE_READ : DATABASE_WRITE, error);
+    g_autoptr(TemplateRow) published = session ? template_get(session, template, error) : NULL;
+    if (!published)
+      return FALSE;
+    if (dry_run)
+      return TRUE;
+    if (!insert_import(app, session, caller, published, own ? own : published->name, id, error))
+      return FALSE;
+  }
+  return (*row = scene_get(app, caller->account, id, error)) != NULL;
+}
+
+/* --- lists and changes --- */
+
+static gboolean count(Session *session, const char *account, gint64 *total, GError **error) {
+  g_autoptr(Rows) rows = session_query(
+      session, error, "SELECT COUNT(*) FROM scenes WHERE account = $1 AND deleted IS NULL", text(account));
+  if (!rows || !rows_next(rows, error))
+    return FALSE;
+  *total = rows_integer(rows, 0);
+  return TRUE;
+}
+
+GPtrArray *scene_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  if (!session || !count(session, account, total, error))
+    return NULL;
+  g_autoptr(Rows) rows =
+      session_query(session, error,
+                    COLUMNS "WHERE s.account = $1 AND s.deleted IS NULL ORDER BY s.created "
+                            "DESC, s.id DESC LIMIT $2 OFFSET $3",
+                    text(account), integer(limit), integer(offset));
+  if (!rows)
+    return NULL;
+  g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)scene_row_free);
+  g_autoptr(GError) problem = NULL;
+  while (rows_next(rows, &problem))
+    g_ptr_array_add(list, row_read(rows));
+  if (!problem)
+    return g_steal_pointer(&list);
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return NULL;
+}
+
+/* The job goes first: when it stops half way, a cancelled Scene is left that can be deleted again. */
+gboolean scene_delete(App *app, const char *account, const char *id, GError **error) {
+  g_autoptr(SceneRow) row = scene_get(app, account, id, error);
+  if (!row || !asset_cancel_job(app, row->job, account, error))
+    return FALSE;
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);
+  return session &&
+         session_run(session, error,
+                     "UPDATE scenes SET deleted = $1 WHERE id = $2 AND account = $3 AND deleted IS NULL",
+                     integer(app_now()), text(id), text(account)) &&
+         asset_release(session, id, error) && session_commit(session, error);
+}
