@@ -34,6 +34,7 @@ int command_scene(int argc, char **argv);
 int command_pose(int argc, char **argv);
 int command_models(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_engine(int argc, char **argv); /* hidden */
 
 /* Parses the command's own entries and the common ones; leaves what is left in argv. On --help it prints and
  * ends the program. FAULT_USAGE. */

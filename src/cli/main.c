@@ -52,6 +52,8 @@ int main(int argc, char **argv) {
     puts("troupe " TROUPE_VERSION);
     return EXIT_DONE;
   }
+  if (g_str_equal(argv[1], "engine"))
+    return command_engine(argc - 1, argv + 1); /* locks itself in before any library starts */
   const Command *command = cli_command(argv[1]);
   if (!command) {
     fprintf(stderr, "troupe: there is no command \"%s\".\n\n", argv[1]);

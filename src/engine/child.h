@@ -19,19 +19,23 @@
  * "out": FILE, "mask": FILE or null}
  *                                                                   -> {"frames", "acted", "seconds",
  * "width", "height", "sound"}
- *   {"do": "join", "parts": [FILE…], "source": FILE or null, "out": FILE} -> {"frames", "seconds"}
+ *   {"do": "join", "scene": FOLDER, "parts": [FILE…], "audio": bool, "out": FILE} -> {"frames", "seconds"}
  * Lines that come back: {"progress": {"stage", "done", "total"}}, and last {"result": {…}} or {"error":
- * {"code", "message"}}, where code is the name of a Refusal (app/refusal.h) such as "video_too_long", or
- * "internal". */
+ * {"code", "message"}}, where code is the name of a Refusal (app/refusal.h):
+ *   picture_format, picture_too_large, picture_broken, video_format, video_too_long, video_too_large (bytes),
+ *   video_size, video_too_small (or too short), video_broken, nobody: the input's fault;
+ *   model: the Scene was prepared for another; busy: the disk is full or read only; internal: all else. */
 #pragma once
 #include "base/fault.h"
 #include "base/progress.h"
 #include <jansson.h>
 
 typedef struct {
-  const char *program;  /* path of troupe; NULL: this process's own executable */
+  const char
+      *program; /* path of troupe; NULL: what TROUPE_PROGRAM names, else this process's own executable */
   const char *models;   /* folder of the networks, or NULL */
-  const char *writable; /* folder in which the task may write: its scratch; NULL for none */
+  const char *writable; /* folder in which the task may write: its scratch, in which all its outputs lie; NULL
+                           for none */
   gint64 memory;        /* bytes of address space; 0: 6 GiB */
   gint64 cpu_seconds;   /* 0: 3600 */
   gint64 silence;       /* seconds without a line until it is given up; 0: 120 */
@@ -41,7 +45,9 @@ typedef struct {
 typedef struct {
   json_t *result; /* of a task that ended well */
   char *code;     /* of one that did not: a Refusal's name; NULL when the child was killed or crashed */
-  char *message;  /* one sentence */
+  char *message;  /* one sentence; that of a code is fit for the user and names no path of this machine */
+  char *murmur;   /* what it wrote to standard error, for the log; "" for nothing */
+  char *sandbox;  /* the layers in force: "limits, namespaces, files, calls" (engine/sandbox.h) */
 } ChildOutcome;
 void child_outcome_clear(ChildOutcome *outcome);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ChildOutcome, child_outcome_clear)

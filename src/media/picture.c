@@ -53,14 +53,21 @@ static PictureType type_of(const guint8 *bytes, gsize size) {
   return PICTURE_OTHER;
 }
 
-gboolean picture_is(const char *path) {
+const char *picture_type(const char *path) {
+  static const char *const names[] = {
+      [PICTURE_PNG] = "png", [PICTURE_JPEG] = "jpeg", [PICTURE_WEBP] = "webp"};
   int fd = g_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
   if (fd < 0)
-    return FALSE;
+    return NULL;
   guint8 start[16];
   ssize_t n = read(fd, start, sizeof start);
   close(fd);
-  return n > 0 && type_of(start, (gsize)n) != PICTURE_OTHER;
+  PictureType type = n > 0 ? type_of(start, (gsize)n) : PICTURE_OTHER;
+  return type == PICTURE_OTHER ? NULL : names[type];
+}
+
+gboolean picture_is(const char *path) {
+  return picture_type(path) != NULL;
 }
 
 /* The whole file, if it is a regular one within the limit. */

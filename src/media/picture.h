@@ -15,6 +15,8 @@ gboolean picture_init(const char *program, GError **error);
  * FAULT_INPUT: missing, empty, truncated, another type. FAULT_LIMIT: more than 40 megapixels or 20 MB. */
 Image *picture_load(const char *path, GError **error);
 
+/* "png", "jpeg" or "webp", by how the file begins; NULL for everything else. */
+const char *picture_type(const char *path);
 /* Whether the file begins like a PNG, JPEG or WebP picture. */
 gboolean picture_is(const char *path);
 

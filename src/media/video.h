@@ -20,6 +20,8 @@
 
 #define VIDEO_MIN_SECONDS 0.5
 #define VIDEO_MAX_SECONDS 300.0
+/* A 5-minute video that ends with its last frame or its sound is still 5 minutes. */
+#define VIDEO_SLACK_SECONDS 0.5
 #define VIDEO_MIN_SIDE 64
 #define VIDEO_MAX_SIDE 4096
 #define VIDEO_MAX_BYTES (500 * 1000 * 1000)
@@ -42,6 +44,10 @@ typedef struct VideoIn VideoIn;
 
 /* Checks the limits above on the header. FAULT_INPUT, FAULT_LIMIT. */
 VideoIn *video_in_open(const char *path, GError **error);
+/* What a file says of itself, and what its first frame shows, beyond the limits of length and size, too: for
+ * whoever must tell them apart. A video that breaks one by its header is not decoded. FAULT_INPUT;
+ * FAULT_LIMIT for too many bytes. */
+gboolean video_in_probe(const char *path, VideoInfo *info, GError **error);
 void video_in_free(VideoIn *in);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VideoIn, video_in_free)
 const VideoInfo *video_in_info(const VideoIn *in);

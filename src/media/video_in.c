@@ -20,8 +20,6 @@
 #define DECODER_THREADS 2
 /* Errors in a row after which the file counts as ended. */
 #define MAX_ERRORS 256
-/* A 5-minute video that ends with its last frame or its sound is still 5 minutes. */
-#define LENGTH_SLACK 0.5
 /* Steps back of more frames than this are a new clock, not a disorder of frames. */
 #define MAX_DISORDER 4
 /* 300 s of 240 frames each: what a header without a plausible rate may hold at most. */
@@ -37,6 +35,7 @@ struct VideoIn {
   AVFrame *pending; /* decoded while opening */
   VideoInfo info;
   gboolean drained; /* the decoder has been told of the end */
+  gboolean probing; /* limits of length and size are for the caller to check */
   int errors;       /* in a row */
   gint64 shift;     /* what is added to the file's timestamps */
   gint64 interval;  /* of one frame in ticks, at least 1 */
@@ -121,7 +120,7 @@ static void repair_time(VideoIn *in, AVFrame *frame) {
 
 static gboolean check_running(const VideoIn *in, GError **error) {
   double seconds = ticks_to_seconds(in->last - in->first, in->info.time_base);
-  if (seconds > VIDEO_MAX_SECONDS + LENGTH_SLACK)
+  if (seconds > VIDEO_MAX_SECONDS + VIDEO_SLACK_SECONDS)
     return fault(error, FAULT_LIMIT, "%s is longer than %.0f minutes. Cut it.", in->path,
                  VIDEO_MAX_SECONDS / 60);
   if (in->count > MAX_FRAMES)
@@ -133,6 +132,8 @@ static gboolean check_running(const VideoIn *in, GError **error) {
 /* ---- header ---- */
 
 static gboolean check_size(const VideoIn *in, int width, int height, GError **error) {
+  if (in->probing)
+    return TRUE;
   if (width < VIDEO_MIN_SIDE || height < VIDEO_MIN_SIDE)
     return fault(error, FAULT_LIMIT, "%s is %d x %d pixels; the smallest video is %d x %d.", in->path, width,
                  height, VIDEO_MIN_SIDE, VIDEO_MIN_SIDE);
@@ -143,10 +144,12 @@ static gboolean check_size(const VideoIn *in, int width, int height, GError **er
 }
 
 static gboolean check_length(const VideoIn *in, double seconds, GError **error) {
+  if (in->probing)
+    return TRUE;
   if (seconds < VIDEO_MIN_SECONDS - 0.001)
     return fault(error, FAULT_LIMIT, "%s lasts %.2f s; a video must last %.1f s or more.", in->path, seconds,
                  VIDEO_MIN_SECONDS);
-  if (seconds > VIDEO_MAX_SECONDS + LENGTH_SLACK)
+  if (seconds > VIDEO_MAX_SECONDS + VIDEO_SLACK_SECONDS)
     return fault(error, FAULT_LIMIT, "%s lasts %.0f s; a video may last %.0f minutes. Cut it.", in->path,
                  seconds, VIDEO_MAX_SECONDS / 60);
   return TRUE;
@@ -340,6 +343,34 @@ void video_in_free(VideoIn *in) {
 
 const VideoInfo *video_in_info(const VideoIn *in) {
   return &in->info;
+}
+
+/* Whether the header alone breaks a limit; what it does not say is left to the first frame. */
+static gboolean breaks_limits(const VideoInfo *info) {
+  return info->seconds > VIDEO_MAX_SECONDS + VIDEO_SLACK_SECONDS || info->width > VIDEO_MAX_SIDE ||
+         info->height > VIDEO_MAX_SIDE;
+}
+
+gboolean video_in_probe(const char *path, VideoInfo *info, GError **error) {
+  g_autoptr(VideoIn) in = g_new0(VideoIn, 1);
+  in->path = g_strdup(path);
+  in->packet = av_packet_alloc();
+  in->probing = TRUE;
+  if (!read_header(in, error))
+    return FALSE;
+  in->info.width = in->stream->codecpar->width;
+  in->info.height = in->stream->codecpar->height;
+  if (!breaks_limits(&in->info)) {
+    if (!open_decoder(in, error))
+      return FALSE;
+    if (!(in->pending = decode(in)))
+      return fault(error, FAULT_INPUT, "%s has no frame that can be decoded; it is damaged or cut off.",
+                   path);
+    if (!learn(in, in->pending, error))
+      return FALSE;
+  }
+  *info = in->info;
+  return TRUE;
 }
 
 /* At the end: a header may have promised more than there was. */

@@ -76,8 +76,7 @@ const char *network_name(Network network) {
   return entries[network].name;
 }
 
-/* The folders to look in (transfer full). */
-static GPtrArray *places(const char *folder) {
+GPtrArray *network_places(const char *folder) {
   GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
   const char *named = folder && *folder ? folder : g_getenv("TROUPE_MODELS");
   if (named && *named) {
@@ -126,7 +125,7 @@ static GBytes *try_path(const Entry *entry, const Source *source, char *path, Ne
 
 static GBytes *find(Network network, const char *folder, NetworkStatus *status) {
   const Entry *entry = &entries[network];
-  g_autoptr(GPtrArray) list = places(folder);
+  g_autoptr(GPtrArray) list = network_places(folder);
   for (guint i = 0; i < list->len; i++) {
     const char *place = list->pdata[i];
     for (gsize k = 0; k < G_N_ELEMENTS(entry->source) && entry->source[k].file; k++) {

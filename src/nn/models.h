@@ -42,6 +42,9 @@ typedef struct {
 
 const char *network_name(Network network);
 
+/* The places, for whoever must permit reading them (transfer full): element type char *. */
+GPtrArray *network_places(const char *folder);
+
 /* The network's bytes, aligned to 16 (transfer full). folder: NULL for the usual places. FAULT_NETWORK says
  * what to do. */
 GBytes *network_load(Network network, const char *folder, GError **error);

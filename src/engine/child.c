@@ -1,0 +1,325 @@
+/* The parent's side. The task goes in as a file without a name (memfd), so that nothing can block or break
+ * while it is handed over. What comes back is read with poll, a little at a time, so that a cancellation is
+ * seen within a moment. The child leads a process group of its own: what is killed is the group.
+ *
+ * What the child says is not trusted: it may have been taken over by a hostile file. Lines are limited,
+ * parsed strictly, and only shapes that are expected are used. */
+#include "engine/child.h"
+#include "engine/cores.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEFAULT_MEMORY (6 * G_GINT64_CONSTANT(1073741824))
+#define DEFAULT_CPU_SECONDS 3600
+#define DEFAULT_SILENCE 120
+#define POLL_MS 50
+#define MAX_LINE (4 * 1024 * 1024)
+#define MAX_MURMUR 2000 /* bytes of standard error that are kept */
+#define END_SECONDS 10  /* between the last word and the end */
+#define MAX_MESSAGE 2000
+#define MAX_CODE 40
+
+typedef struct {
+  pid_t pid; /* 0 when it has been waited for */
+  int status;
+  int words, murmurs; /* its standard output and error; -1 when closed */
+  Cores cores;
+  GByteArray *line;
+  GString *murmur;
+  gint64 silence; /* microseconds */
+  gint64 heard;   /* when it last said something */
+  gboolean overlong;
+} Child;
+
+void child_outcome_clear(ChildOutcome *outcome) {
+  g_clear_pointer(&outcome->result, json_decref);
+  g_clear_pointer(&outcome->code, g_free);
+  g_clear_pointer(&outcome->message, g_free);
+  g_clear_pointer(&outcome->murmur, g_free);
+  g_clear_pointer(&outcome->sandbox, g_free);
+}
+
+static void close_fd(int *fd) {
+  if (*fd >= 0)
+    close(*fd);
+  *fd = -1;
+}
+
+static void reap(Child *child, int flags) {
+  pid_t got;
+  do
+    got = waitpid(child->pid, &child->status, flags);
+  while (got < 0 && errno == EINTR);
+  if (got != 0) /* also when somebody else waits for all children */
+    child->pid = 0;
+}
+
+static void child_clear(Child *child) {
+  if (child->pid) {
+    kill(-child->pid, SIGKILL);
+    kill(child->pid, SIGKILL);
+    reap(child, 0);
+  }
+  close_fd(&child->words);
+  close_fd(&child->murmurs);
+  cores_release(&child->cores);
+  g_clear_pointer(&child->line, g_byte_array_unref);
+  if (child->murmur)
+    g_string_free(child->murmur, TRUE);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Child, child_clear)
+
+/* --- starting --- */
+
+/* What the child learns of this process's environment: next to nothing. */
+static char **environment(const ChildLimits *limits) {
+  static const char *const kept[] = {"TROUPE_MODELS", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"};
+  GPtrArray *list = g_ptr_array_new();
+  g_ptr_array_add(list, g_strdup("LC_ALL=C.UTF-8"));
+  g_ptr_array_add(list, g_strdup("HOME=/nonexistent"));
+  g_ptr_array_add(list, g_strconcat("TMPDIR=", limits->writable ? limits->writable : "/nonexistent", NULL));
+  g_ptr_array_add(list, g_strdup("GIO_USE_VFS=local"));
+  g_ptr_array_add(list, g_strdup("OPENBLAS_NUM_THREADS=1")); /* its threads would begin before main() */
+  for (gsize i = 0; i < G_N_ELEMENTS(kept); i++)
+    if (g_getenv(kept[i]))
+      g_ptr_array_add(list, g_strconcat(kept[i], "=", g_getenv(kept[i]), NULL));
+  g_ptr_array_add(list, NULL);
+  return (char **)g_ptr_array_free(list, FALSE);
+}
+
+/* The task with its limits, as the child reads it. */
+static char *letter(json_t *task, const ChildLimits *limits, const Cores *cores) {
+  json_t *cpus = json_array();
+  for (guint i = 0; i < cores->cpus->len; i++)
+    json_array_append_new(cpus, json_integer(g_array_index(cores->cpus, int, i)));
+  json_t *object =
+      json_pack("{s:O, s:s?, s:s?, s:I, s:I, s:i, s:o}", "task", task, "models", limits->models, "writable",
+                limits->writable, "memory", (json_int_t)(limits->memory ? limits->memory : DEFAULT_MEMORY),
+                "cpu_seconds", (json_int_t)(limits->cpu_seconds ? limits->cpu_seconds : DEFAULT_CPU_SECONDS),
+                "parent", (int)getpid(), "cpus", cpus);
+  char *text = json_dumps(object, JSON_COMPACT);
+  json_decref(object);
+  return text;
+}
+
+static int write_letter(const char *text, GError **error) {
+  int fd = text ? memfd_create("task", MFD_CLOEXEC) : -1;
+  gsize length = text ? strlen(text) : 0;
+  if (fd >= 0 && write(fd, text, length) == (ssize_t)length && lseek(fd, 0, SEEK_SET) == 0)
+    return fd;
+  fault(error, FAULT_INTERNAL, "A task cannot be handed over: %s.", g_strerror(errno));
+  close_fd(&fd);
+  return -1;
+}
+
+static int spawn(const char *program, int in, int out, int err, char **environ_list, pid_t *pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  char *const arguments[] = {(char *)"troupe", (char *)"engine", NULL};
+  int bad = posix_spawn(pid, program, &actions, &attributes, arguments, environ_list);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  return bad;
+}
+
+static const char *program_of(const ChildLimits *limits) {
+  const char *named = g_getenv("TROUPE_PROGRAM");
+  if (limits->program)
+    return limits->program;
+  return named && *named ? named : "/proc/self/exe";
+}
+
+static gboolean start(Child *child, json_t *task, const ChildLimits *limits, GError **error) {
+  int words[2] = {-1, -1}, murmurs[2] = {-1, -1};
+  cores_take(&child->cores, limits->cores);
+  char *text = letter(task, limits, &child->cores);
+  int in = write_letter(text, error);
+  free(text);
+  if (in < 0)
+    return FALSE;
+  if (pipe2(words, O_CLOEXEC) != 0 || pipe2(murmurs, O_CLOEXEC) != 0) {
+    fault(error, FAULT_INTERNAL, "A pipe to the engine cannot be made: %s.", g_strerror(errno));
+  } else {
+    g_auto(GStrv) environ_list = environment(limits);
+    int bad = spawn(program_of(limits), in, words[1], murmurs[1], environ_list, &child->pid);
+    if (bad) {
+      child->pid = 0;
+      fault(error, FAULT_INTERNAL, "The engine cannot be started: %s.", g_strerror(bad));
+    }
+  }
+  child->words = words[0];
+  child->murmurs = murmurs[0];
+  close_fd(&words[1]);
+  close_fd(&murmurs[1]);
+  close(in);
+  return child->pid != 0;
+}
+
+/* --- listening --- */
+
+static gboolean good_code(const char *code) {
+  gsize n = 0;
+  for (; code && code[n]; n++)
+    if (!g_ascii_islower(code[n]) && code[n] != '_')
+      return FALSE;
+  return n > 0 && n <= MAX_CODE;
+}
+
+static void take_error(const json_t *said, ChildOutcome *outcome) {
+  const char *code = json_string_value(json_object_get(said, "code")),
+             *message = json_string_value(json_object_get(said, "message"));
+  child_outcome_clear(outcome);
+  outcome->code = g_strdup(good_code(code) ? code : "internal");
+  outcome->message = g_strndup(message ? message : "The engine gave no reason.", MAX_MESSAGE);
+  char *end;
+  if (!g_utf8_validate(outcome->message, -1, (const char **)&end))
+    *end = 0; /* cut within a character */
+}
+
+static void take_line(const char *line, gsize length, ChildOutcome *outcome, Progress *progress) {
+  json_auto_t *said = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+  const json_t *step = json_object_get(said, "progress"), *wrong = json_object_get(said, "error"),
+               *sandbox = json_object_get(said, "sandbox");
+  json_t *result = json_object_get(said, "result");
+  const char *stage = json_string_value(json_object_get(step, "stage"));
+  if (stage)
+    progress_report(progress, stage, json_integer_value(json_object_get(step, "done")),
+                    json_integer_value(json_object_get(step, "total")));
+  if (json_is_string(sandbox) && !outcome->sandbox)
+    outcome->sandbox = g_strdup(json_string_value(sandbox));
+  if (json_is_object(wrong))
+    take_error(wrong, outcome);
+  if (json_is_object(result) && !outcome->result && !outcome->code)
+    outcome->result = json_incref(result);
+}
+
+/* Reads what is there; closes the descriptor at its end. */
+static void hear_words(Child *child, ChildOutcome *outcome, Progress *progress) {
+  guint8 bytes[65536];
+  ssize_t n = read(child->words, bytes, sizeof bytes);
+  if (n <= 0) {
+    if (n == 0 || (errno != EINTR && errno != EAGAIN))
+      close_fd(&child->words);
+    return;
+  }
+  child->heard = g_get_monotonic_time();
+  g_byte_array_append(child->line, bytes, (guint)n);
+  gsize begin = 0;
+  for (const guint8 *end; (end = memchr(child->line->data + begin, '\n', child->line->len - begin));) {
+    gsize length = (gsize)(end - child->line->data) - begin;
+    take_line((const char *)child->line->data + begin, length, outcome, progress);
+    begin += length + 1;
+  }
+  g_byte_array_remove_range(child->line, 0, (guint)begin);
+  child->overlong = child->line->len > MAX_LINE;
+}
+
+/* The first words on standard error are the reason, the rest is its consequence. */
+static void hear_murmurs(Child *child) {
+  char bytes[4096];
+  ssize_t n = read(child->murmurs, bytes, sizeof bytes);
+  if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+    close_fd(&child->murmurs);
+  if (n > 0 && child->murmur->len < MAX_MURMUR)
+    g_string_append_len(child->murmur, bytes, MIN(n, (ssize_t)(MAX_MURMUR - child->murmur->len)));
+}
+
+/* Until it closes its standard output; FALSE: it must be killed, for *reason or for *error. */
+static gboolean listen_to(Child *child, ChildOutcome *outcome, const char **reason, Progress *progress,
+                          GError **error) {
+  while (child->words >= 0) {
+    struct pollfd fds[2] = {{child->words, POLLIN, 0}, {child->murmurs, POLLIN, 0}};
+    int ready = poll(fds, 2, POLL_MS);
+    if (!progress_continue(progress, error))
+      return FALSE;
+    if (ready > 0 && fds[0].revents)
+      hear_words(child, outcome, progress);
+    if (ready > 0 && fds[1].revents)
+      hear_murmurs(child);
+    if (child->overlong)
+      *reason = "The engine spoke nonsense.";
+    else if (g_get_monotonic_time() - child->heard > child->silence)
+      *reason = "The engine was silent for too long.";
+    if (*reason)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* It has said its last word and should end by itself. */
+static void await_end(Child *child) {
+  gint64 until = g_get_monotonic_time() + END_SECONDS * G_USEC_PER_SEC;
+  for (int pause = 100; child->pid && g_get_monotonic_time() < until; pause = MIN(pause * 2, 20000)) {
+    reap(child, WNOHANG);
+    if (child->pid)
+      g_usleep((gulong)pause);
+  }
+}
+
+static char *cause_of_death(int status) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+    return g_strdup("The engine used more processor time than it may.");
+  if (WIFSIGNALED(status))
+    return g_strdup_printf("The engine was ended by signal %d (%s).", WTERMSIG(status),
+                           g_strsignal(WTERMSIG(status)));
+  return g_strdup_printf("The engine ended with code %d and without a result.", WEXITSTATUS(status));
+}
+
+/* A result counts only from a process that ended well; an error counts always. */
+static void judge(const Child *child, const char *reason, ChildOutcome *outcome) {
+  gboolean well = !reason && !child->pid && WIFEXITED(child->status) && WEXITSTATUS(child->status) == 0;
+  if (!well)
+    g_clear_pointer(&outcome->result, json_decref);
+  if (!outcome->result && !outcome->code)
+    outcome->message = reason ? g_strdup(reason) : cause_of_death(child->status);
+  outcome->murmur = g_utf8_make_valid(child->murmur->str, -1);
+  g_strstrip(outcome->murmur);
+}
+
+gboolean child_run(json_t *task, const ChildLimits *limits, ChildOutcome *outcome, Progress *progress,
+                   GError **error) {
+  *outcome = (ChildOutcome){0};
+  if (!progress_continue(progress, error))
+    return FALSE;
+  g_auto(Child) child = {.words = -1,
+                         .murmurs = -1,
+                         .line = g_byte_array_new(),
+                         .murmur = g_string_new(NULL),
+                         .heard = g_get_monotonic_time(),
+                         .silence = (limits->silence ? limits->silence : DEFAULT_SILENCE) * G_USEC_PER_SEC};
+  if (!start(&child, task, limits, error))
+    return FALSE;
+  const char *reason = NULL;
+  if (!listen_to(&child, outcome, &reason, progress, error) && !reason) {
+    child_outcome_clear(outcome);
+    return FALSE;
+  }
+  if (!reason)
+    await_end(&child);
+  if (child.pid && !reason)
+    reason = "The engine did not end.";
+  judge(&child, reason, outcome);
+  return TRUE;
+}

@@ -1,0 +1,94 @@
+/* Drawing a video from what was made, whole or in parts, and joining the parts. Characters and Scenes were
+ * made by this program, so what is wrong with them is nobody's input. */
+#include "engine/tasks.h"
+#include "media/video_join.h"
+#include "puppet/render.h"
+
+#include <string.h>
+
+#define MAX_ROLES TRACK_MAX_PEOPLE
+
+typedef struct {
+  Role roles[MAX_ROLES];
+  Character *characters[MAX_ROLES];
+  int count;
+} Cast;
+
+static void cast_clear(Cast *cast) {
+  for (int i = 0; i < cast->count; i++)
+    character_free(cast->characters[i]);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Cast, cast_clear)
+
+static int integer_of(const json_t *object, const char *key) {
+  return (int)CLAMP(json_integer_value(json_object_get(object, key)), 0, G_MAXINT);
+}
+
+static gboolean load_cast(Work *work, Cast *cast, GError **error) {
+  size_t i;
+  const json_t *item;
+  json_array_foreach(json_object_get(work->task, "roles"), i, item) {
+    const char *folder = json_string_value(json_object_get(item, "character"));
+    if (cast->count == MAX_ROLES || !folder)
+      return fault(error, FAULT_INTERNAL, "The task has a role too many, or one without a Character.");
+    Character *character = character_load(folder, error);
+    if (!character)
+      return FALSE;
+    cast->characters[cast->count] = character;
+    cast->roles[cast->count++] = (Role){character, integer_of(item, "person")};
+  }
+  return cast->count > 0 || fault(error, FAULT_INTERNAL, "The task has no roles.");
+}
+
+static gboolean read_options(Work *work, RenderOptions *options, GError **error) {
+  static const char *const names[] = {"original", "solid", "transparent"};
+  const char *background = json_string_value(json_object_get(work->task, "background"));
+  const json_t *colour = json_object_get(work->task, "colour");
+  gsize i = 0;
+  while (background && i < G_N_ELEMENTS(names) && !g_str_equal(names[i], background))
+    i++;
+  if (!background || i == G_N_ELEMENTS(names))
+    return fault(error, FAULT_INTERNAL, "The task has no background.");
+  options->background = (Background)i;
+  memcpy(options->colour, (guint8[]){0, 255, 0}, 3);
+  for (size_t c = 0; json_array_size(colour) == 3 && c < 3; c++)
+    options->colour[c] = (guint8)CLAMP(json_integer_value(json_array_get(colour, c)), 0, 255);
+  options->mask = json_string_value(json_object_get(work->task, "mask"));
+  return TRUE;
+}
+
+json_t *task_render(Work *work) {
+  const char *folder = work_string(work, "scene"), *out = work_string(work, "out");
+  if (!folder || !out)
+    return NULL;
+  GError *error = NULL;
+  RenderOptions options = {0};
+  RenderResult result;
+  g_auto(Cast) cast = {0};
+  g_autoptr(Scene) scene = scene_load(folder, &error);
+  if (!scene || !load_cast(work, &cast, &error) || !read_options(work, &options, &error) ||
+      !render_video(scene, cast.roles, cast.count, &options, out, &result, work->progress, &error))
+    return work_fail_with(work, error, &(Blame){0});
+  const VideoInfo *info = &scene->info;
+  return json_pack("{s:i, s:i, s:f, s:i, s:i, s:b}", "frames", result.frames, "acted", result.acted,
+                   "seconds", info->seconds, "width", info->width, "height", info->height, "sound",
+                   info->sound);
+}
+
+json_t *task_join(Work *work) {
+  const char *folder = work_string(work, "scene"), *out = work_string(work, "out");
+  const json_t *list = json_object_get(work->task, "parts");
+  if (!folder || !out)
+    return NULL;
+  g_autofree const char **parts = g_new0(const char *, json_array_size(list) + 1);
+  for (size_t i = 0; i < json_array_size(list); i++)
+    if (!(parts[i] = json_string_value(json_array_get(list, i))))
+      return work_fail(work, "internal", "A part is not a path.");
+  GError *error = NULL;
+  g_autoptr(Scene) scene = scene_load(folder, &error);
+  gboolean audio = json_is_true(json_object_get(work->task, "audio"));
+  if (!scene ||
+      !video_join(parts, (int)json_array_size(list), &scene->info, audio ? scene->source : NULL, out, &error))
+    return work_fail_with(work, error, &(Blame){0});
+  return json_pack("{s:i, s:f}", "frames", scene->tracks->frames, "seconds", scene->info.seconds);
+}
