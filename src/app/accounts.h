@@ -47,11 +47,13 @@ Caller *key_check(App *app, const char *key, GError **error);
 
 /* --- ledger; all within the caller's transaction --- */
 
+#define LEDGER_MOST (G_GINT64_CONSTANT(1000000000) * CREDIT) /* that can be granted at a time */
+
 /* REFUSAL_CREDITS when the balance is smaller than amount (the message says both). */
 gboolean ledger_reserve(Session *session, const char *account, const char *job, gint64 amount,
                         GError **error);
-/* Gives the job's reservation back and charges amount of it (0: a full refund). At most once for each job:
- * FAULT_INTERNAL otherwise. */
+/* Gives the job's reservation back and charges amount of it (0: a full refund). At most once for each job,
+ * and never more than was reserved: FAULT_INTERNAL otherwise. */
 gboolean ledger_settle(Session *session, const char *account, const char *job, gint64 amount, GError **error);
 gboolean ledger_grant(Session *session, const char *account, gint64 amount, const char *note, GError **error);
 

@@ -36,8 +36,12 @@ typedef struct {
   Database *database;
   Objects *objects;
   const Settings *settings; /* borrowed: outlives the App */
-  char *scratch;            /* folder for uploads and engines, on the objects' disk */
-  guint8 secret[32];        /* signs links */
+  char *scratch; /* folder for engines, on the objects' disk; what lies there is named after its job ("job_…",
+                    "job_….2"): the sweeper removes it once that job does not run, everything else after a day
+                  */
+  guint8 secret[32];          /* signs links */
+  struct KeyCache *key_cache; /* accounts.h */
+  struct RateTable *rates;    /* extras.h */
 } App;
 
 /* Opens (and at the first start makes) the data folder. FAULT_STORE, FAULT_USAGE. */
@@ -52,3 +56,5 @@ char *app_time_text(gint64 milliseconds);
 /* A random UUID (transfer full); one with a prefix: "job_" + 24 hex digits. */
 char *app_uuid(void);
 char *app_id(const char *prefix);
+/* Random bytes that nobody can foretell. */
+void app_random(void *bytes, gsize length);

@@ -34,14 +34,17 @@ const char *job_kind_name(JobKind kind);
 
 /* --- for operations --- */
 
-/* Fills created and status, reserves the price (REFUSAL_CREDITS), checks the account's number of unfinished
- * jobs (REFUSAL_RATE). */
+/* Fills id (where NULL), created and status, holds every object that the spec names, reserves the price
+ * (REFUSAL_CREDITS), checks the account's number of unfinished jobs (REFUSAL_RATE). */
 gboolean job_insert(App *app, Session *session, Job *job, GError **error);
 /* NULL with REFUSAL_NOT_FOUND. account: only a job of this account; NULL: of any. */
 Job *job_get(Session *session, const char *id, const char *account, GError **error);
 /* Cancels a job that has not ended, with a full refund; REFUSAL_CONFLICT when it has ended,
  * REFUSAL_NOT_FOUND. The Character or Scene that it was making fails with "cancelled". */
 Job *job_cancel(App *app, const char *id, const char *account, GError **error);
+/* The same within the caller's transaction (whoever deletes a Character or Scene); does nothing to a job that
+ * has ended. */
+gboolean job_cancel_within(Session *session, const char *id, GError **error);
 
 /* --- for workers --- */
 

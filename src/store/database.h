@@ -89,6 +89,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Rows, rows_free)
 
 /* Steps to the next (at first the first) row; FALSE at the end, or with *error set. */
 gboolean rows_next(Rows *rows, GError **error);
+/* After rows_next was FALSE: whether that was the end, and no failure.
+ *
+ *   while (rows_next(rows, error))
+ *     …
+ *   return rows_ended(rows); */
+gboolean rows_ended(const Rows *rows);
 gboolean rows_null(const Rows *rows, int column);
 /* Valid until the next step; NULL for NULL. */
 const char *rows_text(const Rows *rows, int column);

@@ -18,6 +18,9 @@ Objects *objects_open(const char *root, GError **error);
 void objects_free(Objects *objects);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Objects, objects_free)
 
+/* Whether it looks like an id: 64 hex digits, lower case. */
+gboolean objects_id_valid(const char *id);
+
 /* A name that is free for a new file or folder on the store's disk (transfer full); nothing is made. Whoever
  * takes it removes what he made there (files_remove_tree) or puts it. */
 char *objects_draft(Objects *objects, GError **error);

@@ -211,6 +211,10 @@ gboolean rows_next(Rows *rows, GError **error) {
   return FALSE;
 }
 
+gboolean rows_ended(const Rows *rows) {
+  return !rows->connection->failed;
+}
+
 gboolean rows_null(const Rows *rows, int column) {
   return sqlite3_column_type(rows->statement, column) == SQLITE_NULL;
 }

@@ -1,0 +1,11 @@
+/* What an App remembers between calls, in this process alone; made and freed with it. */
+#pragma once
+#include <glib.h>
+
+typedef struct KeyCache KeyCache; /* keys.c */
+KeyCache *key_cache_new(void);
+void key_cache_free(KeyCache *cache);
+
+typedef struct RateTable RateTable; /* limits.c */
+RateTable *rate_table_new(void);
+void rate_table_free(RateTable *table);

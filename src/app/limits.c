@@ -1,0 +1,71 @@
+/* A bucket for each account: it holds a minute's requests at most and fills evenly. Full buckets say nothing,
+ * so they are forgotten when the table has grown. */
+#include "app/caches.h"
+#include "app/extras.h"
+
+#include <math.h>
+
+#define ACCOUNTS_MOST 10000
+
+typedef struct {
+  double left;   /* requests that may come now */
+  gint64 filled; /* when, monotonic */
+} Bucket;
+
+struct RateTable {
+  GMutex lock;
+  GHashTable *buckets; /* account -> Bucket */
+};
+
+RateTable *rate_table_new(void) {
+  RateTable *table = g_new0(RateTable, 1);
+  g_mutex_init(&table->lock);
+  table->buckets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  return table;
+}
+
+void rate_table_free(RateTable *table) {
+  if (!table)
+    return;
+  g_hash_table_unref(table->buckets);
+  g_mutex_clear(&table->lock);
+  g_free(table);
+}
+
+static gboolean idle_for_a_minute(gpointer key, gpointer value, gpointer now) {
+  return *(const gint64 *)now - ((const Bucket *)value)->filled > 60 * G_USEC_PER_SEC;
+}
+
+static Bucket *bucket_of(RateTable *table, const char *account, double most, gint64 now) {
+  Bucket *bucket = g_hash_table_lookup(table->buckets, account);
+  if (bucket)
+    return bucket;
+  if (g_hash_table_size(table->buckets) >= ACCOUNTS_MOST)
+    g_hash_table_foreach_remove(table->buckets, idle_for_a_minute, &now);
+  if (g_hash_table_size(table->buckets) >= ACCOUNTS_MOST)
+    g_hash_table_remove_all(table->buckets);
+  bucket = g_new(Bucket, 1);
+  *bucket = (Bucket){most, now};
+  g_hash_table_insert(table->buckets, g_strdup(account), bucket);
+  return bucket;
+}
+
+gboolean rate_check(App *app, const char *account, int *retry_seconds, GError **error) {
+  RateTable *table = app->rates;
+  double most = (double)MAX(app->settings->requests_minute, 1), per_second = most / 60;
+  gint64 now = g_get_monotonic_time();
+  g_mutex_lock(&table->lock);
+  Bucket *bucket = bucket_of(table, account, most, now);
+  bucket->left = MIN(most, bucket->left + (double)(now - bucket->filled) * 1e-6 * per_second);
+  bucket->filled = now;
+  double left = bucket->left;
+  if (left >= 1)
+    bucket->left -= 1;
+  g_mutex_unlock(&table->lock);
+  if (left >= 1)
+    return TRUE;
+  *retry_seconds = (int)ceil((1 - left) / per_second);
+  return refuse(error, REFUSAL_RATE,
+                "More than %" G_GINT64_FORMAT " requests came within a minute. Try again in %d s.",
+                app->settings->requests_minute, *retry_seconds);
+}
