@@ -23,13 +23,14 @@ static const struct {
   const char *name;
   json_t *(*run)(Work *work);
   gboolean networks; /* needs the folder of the networks */
+  gboolean pictures; /* needs libvips, which takes a while to start */
 } tasks[] = {
-    {"inspect-picture", task_inspect_picture, FALSE},
-    {"inspect-video", task_inspect_video, FALSE},
-    {"character", task_character, TRUE},
-    {"scene", task_scene, TRUE},
-    {"render", task_render, FALSE},
-    {"join", task_join, FALSE},
+    {"inspect-picture", task_inspect_picture, FALSE, TRUE},
+    {"inspect-video", task_inspect_video, FALSE, FALSE},
+    {"character", task_character, TRUE, TRUE},
+    {"scene", task_scene, TRUE, TRUE},
+    {"render", task_render, FALSE, TRUE},
+    {"join", task_join, FALSE, FALSE},
 };
 
 /* --- speaking --- */
@@ -215,7 +216,7 @@ static int run(const json_t *letter, int number, Voice *voice) {
     g_autofree char *described = sandbox_describe(layers);
     say(voice, json_pack("{s:s}", "sandbox", described));
     video_init();
-    if (picture_init("troupe", &error))
+    if (!tasks[number].pictures || picture_init("troupe", &error))
       result = tasks[number].run(&work);
   }
   if (error)
