@@ -17,12 +17,10 @@ struct Database {
   char *where;
   GMutex lock;
   GCond gate_open;
-  gboolean writing;   /* somebody of this process has the right to write */
-  GPtrArray *free;    /* Pooled, the last used at the end */
-  gint64 generation;  /* grows when a connection broke */
-  GMutex watch_lock;  /* around watch */
-  Connection *watch;  /* never writes, so it sees every commit as somebody else's */
-  gint64 watch_turns; /* how often watch was opened, or could not be asked */
+  gboolean writing;  /* somebody of this process has the right to write */
+  GPtrArray *free;   /* Pooled, the last used at the end */
+  gint64 generation; /* grows when a connection broke */
+  Connection *watch; /* never writes, and is never in the pool */
 };
 
 struct Session {
@@ -115,13 +113,15 @@ static void gate_leave(Database *database) {
 
 Database *database_open(const char *where, GError **error) {
   g_autoptr(Connection) connection = connection_open(where, error);
-  if (!connection || !migrate(connection, error))
+  g_autoptr(Connection) watch =
+      connection && migrate(connection, error) ? connection_open(where, error) : NULL;
+  if (!watch || !connection_watch(watch, error))
     return NULL;
   Database *database = g_new0(Database, 1);
   database->where = g_strdup(where);
+  database->watch = g_steal_pointer(&watch);
   g_mutex_init(&database->lock);
   g_cond_init(&database->gate_open);
-  g_mutex_init(&database->watch_lock);
   database->free = g_ptr_array_new_with_free_func((GDestroyNotify)connection_free);
   pool_give(database, g_steal_pointer(&connection), 0);
   return database;
@@ -132,7 +132,6 @@ void database_free(Database *database) {
     return;
   g_ptr_array_unref(database->free);
   connection_free(database->watch);
-  g_mutex_clear(&database->watch_lock);
   g_cond_clear(&database->gate_open);
   g_mutex_clear(&database->lock);
   g_free(database->where);
@@ -140,17 +139,7 @@ void database_free(Database *database) {
 }
 
 gint64 database_version(Database *database) {
-  g_mutex_lock(&database->watch_lock);
-  if (!database->watch) {
-    database->watch_turns++;
-    database->watch = connection_open(database->where, NULL);
-  }
-  gint64 version = database->watch ? connection_version(database->watch) : -1;
-  if (version < 0)
-    g_clear_pointer(&database->watch, connection_free);
-  gint64 answer = database->watch_turns << 32 | (version & G_MAXUINT32);
-  g_mutex_unlock(&database->watch_lock);
-  return answer;
+  return connection_version(database->watch);
 }
 
 /* ---- sessions ---- */

@@ -30,5 +30,7 @@ gboolean connection_script(Connection *connection, const char *sql, GError **err
 gboolean connection_schema(Connection *connection, int *version, GError **error);
 gboolean connection_schema_set(Connection *connection, int version, GError **error);
 
-/* Differs after any other connection has committed; -1 when it cannot be read. */
-gint64 connection_version(Connection *connection);
+/* Makes it one that only watches: connection_version differs after any other connection has committed, of
+ * this process or another. Any thread may ask. */
+gboolean connection_watch(Connection *connection, GError **error);
+gint64 connection_version(const Connection *connection);
