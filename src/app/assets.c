@@ -15,12 +15,8 @@ static gboolean job_taken(Session *session, const char *id, gboolean *taken, GEr
   g_autoptr(Rows) rows = session_query(session, error, "SELECT 1 FROM jobs WHERE id = $1", text(id));
   if (!rows)
     return FALSE;
-  g_autoptr(GError) problem = NULL;
-  *taken = rows_next(rows, &problem);
-  if (!problem)
-    return TRUE;
-  g_propagate_error(error, g_steal_pointer(&problem));
-  return FALSE;
+  *taken = rows_next(rows, error);
+  return *taken || rows_ended(rows);
 }
 
 gboolean asset_ids(Session *session, const char *prefix, char **id, char **job, GError **error) {
@@ -37,28 +33,6 @@ gboolean asset_ids(Session *session, const char *prefix, char **id, char **job, 
     *job = g_steal_pointer(&name);
     return TRUE;
   }
-}
-
-gboolean asset_hold(Session *session, const char *object, const char *owner, const char *role,
-                    GError **error) {
-  return session_run(session, error, "INSERT INTO holds (object, owner, role) VALUES ($1, $2, $3)",
-                     text(object), text(owner), text(role));
-}
-
-gboolean asset_release(Session *session, const char *owner, GError **error) {
-  return session_run(session, error, "DELETE FROM holds WHERE owner = $1", text(owner));
-}
-
-gboolean asset_cancel_job(App *app, const char *job, const char *account, GError **error) {
-  if (!job)
-    return TRUE;
-  g_autoptr(GError) problem = NULL;
-  g_autoptr(Job) cancelled = job_cancel(app, job, account, &problem);
-  if (cancelled || g_error_matches(problem, REFUSAL, REFUSAL_CONFLICT) ||
-      g_error_matches(problem, REFUSAL, REFUSAL_NOT_FOUND))
-    return TRUE;
-  g_propagate_error(error, g_steal_pointer(&problem));
-  return FALSE;
 }
 
 Job *asset_job(const char *id, JobKind kind, const Caller *caller, const char *dialect,

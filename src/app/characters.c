@@ -4,6 +4,7 @@
 
 #include "app/assets.h"
 #include "app/extras.h"
+#include "app/holds.h"
 #include <string.h>
 
 /* Characters are made by the workers of the usual model: their rig serves both. */
@@ -54,14 +55,10 @@ CharacterRow *character_read(Session *session, const char *account, const char *
   g_autoptr(Rows) rows =
       session_query(session, error, COLUMNS "WHERE c.id = $1 AND c.account = $2 AND c.deleted IS NULL",
                     text(id), text(account));
-  g_autoptr(GError) problem = NULL;
-  if (!rows)
-    return NULL;
-  if (rows_next(rows, &problem))
+  if (rows && rows_next(rows, error))
     return row_read(rows);
-  if (!problem)
-    return refuse_null(error, REFUSAL_CHARACTER, "There is no character %.80s.", id);
-  g_propagate_error(error, g_steal_pointer(&problem));
+  if (rows && rows_ended(rows))
+    refuse(error, REFUSAL_CHARACTER, "There is no character %.80s.", id);
   return NULL;
 }
 
@@ -120,7 +117,7 @@ static gboolean insert(App *app, const Caller *caller, const CharacterRequest *r
                    "($1, $2, $3, $4, 'pending', $5, $6)",
                    text(id), text(caller->account), text(words->name), text(words->description), text(job_id),
                    integer(app_now())) ||
-      !asset_hold(session, picture->object, id, "picture", error) || !job_insert(app, session, job, error) ||
+      !holds_set(session, id, "picture", picture->object, error) || !job_insert(app, session, job, error) ||
       !session_commit(session, error))
     return FALSE;
   *made = g_steal_pointer(&id);
@@ -181,13 +178,9 @@ GPtrArray *character_list(App *app, const char *account, const char *q, int limi
   if (!rows)
     return NULL;
   g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)character_row_free);
-  g_autoptr(GError) problem = NULL;
-  while (rows_next(rows, &problem))
+  while (rows_next(rows, error))
     g_ptr_array_add(list, row_read(rows));
-  if (!problem)
-    return g_steal_pointer(&list);
-  g_propagate_error(error, g_steal_pointer(&problem));
-  return NULL;
+  return rows_ended(rows) ? g_steal_pointer(&list) : NULL;
 }
 
 /* --- changes --- */
@@ -210,15 +203,12 @@ gboolean character_update(App *app, const char *account, const char *id, const c
   return session_commit(session, error);
 }
 
-/* The job goes first: when it stops half way, a cancelled Character is left that can be deleted again. */
+/* One transaction: the job is cancelled and refunded, what was held is let go. */
 gboolean character_delete(App *app, const char *account, const char *id, GError **error) {
-  g_autoptr(CharacterRow) row = character_get(app, account, id, error);
-  if (!row || !asset_cancel_job(app, row->job, account, error))
-    return FALSE;
   g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);
-  return session &&
-         session_run(session, error,
-                     "UPDATE characters SET deleted = $1 WHERE id = $2 AND account = $3 AND deleted IS NULL",
-                     integer(app_now()), text(id), text(account)) &&
-         asset_release(session, id, error) && session_commit(session, error);
+  g_autoptr(CharacterRow) row = session ? character_read(session, account, id, error) : NULL;
+  return row && (!row->job || job_cancel_within(session, row->job, error)) &&
+         session_run(session, error, "UPDATE characters SET deleted = $1 WHERE id = $2", integer(app_now()),
+                     text(id)) &&
+         holds_drop(session, id, NULL, error) && session_commit(session, error);
 }

@@ -57,9 +57,8 @@ Job *job_claim(App *app, const char *pool, const char *worker, GError **error);
 gboolean job_renew(App *app, const Job *job, double progress, const char *stage, const char *checkpoint,
                    json_t *partial, gboolean *held, GError **error);
 /* One transaction: result, objects held (JSON object role -> object id, under the owner: the job, or the
- * subject for characters and scenes), the subject ready, ledger settled at `charge`, webhook owed; a
- * Scene's row takes the engine's facts (scene_take_result, app/scenes.h); the holds "spec-…" of a Render are
- * let go. held FALSE: somebody else has it; nothing was done. */
+ * subject for characters and scenes), the subject ready, ledger settled at `charge`, webhook owed. held
+ * FALSE: somebody else has it; nothing was done. */
 gboolean job_complete(App *app, const Job *job, json_t *result, json_t *objects, gint64 charge,
                       gboolean *held, GError **error);
 /* The job's own fault (bad input): fails at once, refunded. */

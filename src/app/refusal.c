@@ -48,9 +48,11 @@ static const char *const names[] = {
 gboolean refuse(GError **error, Refusal why, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  if (error)
-    *error = g_error_new_valist(REFUSAL, (int)why, format, arguments);
+  g_autofree char *text = g_strdup_vprintf(format, arguments);
   va_end(arguments);
+  /* A value that was cut short may end within a character. */
+  g_autofree char *message = g_utf8_make_valid(text, -1);
+  g_set_error_literal(error, REFUSAL, (int)why, message);
   return FALSE;
 }
 

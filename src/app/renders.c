@@ -114,6 +114,7 @@ static gboolean parse_looks(App *app, const RenderRequest *request, Plan *plan, 
 /* Which of the combinations it is: exactly one source for the character, one for the motion. */
 static gboolean parse_sources(const RenderRequest *request, Plan *plan, GError **error) {
   const char *image = request->ref_image.field, *video = request->driving_video.field;
+  const char *scene = request->scene_field ? request->scene_field : "scene_id";
   plan->character_id = given(request->character_id);
   plan->scene_id = given(request->scene_id);
   const char *mapping = given(request->character_mapping);
@@ -124,15 +125,15 @@ static gboolean parse_sources(const RenderRequest *request, Plan *plan, GError *
     return refuse(error, REFUSAL_PICTURE_MISSING, "%s is missing. Send %s, %s_url or character_id.", image,
                   image, image);
   if (!filmed && !plan->scene_id)
-    return refuse(error, REFUSAL_VIDEO_MISSING, "%s is missing. Send %s, %s_url or scene_id.", video, video,
-                  video);
+    return refuse(error, REFUSAL_VIDEO_MISSING, "%s is missing. Send %s, %s_url or %s.", video, video, video,
+                  scene);
   if ((pictured != FALSE) + (plan->character_id != NULL) + (mapping != NULL) > 1)
     return refuse(error, REFUSAL_INVALID, "Send only one of %s, character_id and character_mapping.", image);
   if (filmed && plan->scene_id)
-    return refuse(error, REFUSAL_INVALID, "Send only one of %s and scene_id.", video);
+    return refuse(error, REFUSAL_INVALID, "Send only one of %s and %s.", video, scene);
   if (mapping && !plan->scene_id)
     return refuse(error, REFUSAL_INVALID,
-                  "character_mapping needs scene_id: the segments are those of a prepared scene.");
+                  "character_mapping needs %s: the segments are those of a prepared scene.", scene);
   return input_glance(&request->ref_image, error) && input_glance(&request->driving_video, error);
 }
 
@@ -297,21 +298,6 @@ static json_t *spec(const RenderRequest *request, const Plan *plan) {
   return result;
 }
 
-static gboolean hold_inputs(Session *session, const char *job, const Plan *plan, GError **error) {
-  if (plan->picture.object && !asset_hold(session, plan->picture.object, job, "spec-picture", error))
-    return FALSE;
-  if (plan->video.object && !asset_hold(session, plan->video.object, job, "spec-video", error))
-    return FALSE;
-  if (plan->scene && !asset_hold(session, plan->scene->folder, job, "spec-scene", error))
-    return FALSE;
-  for (guint i = 0; i < plan->cast->len; i++) {
-    g_autofree char *role = g_strdup_printf("spec-character-%u", i);
-    if (!asset_hold(session, g_array_index(plan->cast, Part, i).character->folder, job, role, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
 static gboolean insert(App *app, const Caller *caller, const RenderRequest *request, Plan *plan, gint64 price,
                        Job **made, GError **error) {
   g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);
@@ -324,8 +310,7 @@ static gboolean insert(App *app, const Caller *caller, const RenderRequest *requ
   job->priority = request->fast ? FAST_PRIORITY : 0;
   job->price = price;
   job->spec = spec(request, plan);
-  if (!hold_inputs(session, id, plan, error) || !job_insert(app, session, job, error) ||
-      !session_commit(session, error))
+  if (!job_insert(app, session, job, error) || !session_commit(session, error))
     return FALSE;
   *made = g_steal_pointer(&job);
   return TRUE;
@@ -349,4 +334,47 @@ gboolean render_create(App *app, const Caller *caller, const RenderRequest *requ
   if (!asset_affordable(app, caller->account, *price, error))
     return FALSE;
   return request->dry_run || insert(app, caller, request, &plan, *price, job, error);
+}
+
+/* --- the list --- */
+
+static GPtrArray *ids(Session *session, const char *account, int limit, int offset, GError **error) {
+  g_autoptr(Rows) rows =
+      session_query(session, error,
+                    "SELECT id FROM jobs WHERE account = $1 AND kind = $2 ORDER BY created "
+                    "DESC, id DESC LIMIT $3 OFFSET $4",
+                    text(account), text(job_kind_name(JOB_RENDER)), integer(limit), integer(offset));
+  if (!rows)
+    return NULL;
+  g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+  while (rows_next(rows, error))
+    g_ptr_array_add(list, g_strdup(rows_text(rows, 0)));
+  return rows_ended(rows) ? g_steal_pointer(&list) : NULL;
+}
+
+static gboolean count(Session *session, const char *account, gint64 *total, GError **error) {
+  g_autoptr(Rows) rows =
+      session_query(session, error, "SELECT COUNT(*) FROM jobs WHERE account = $1 AND kind = $2",
+                    text(account), text(job_kind_name(JOB_RENDER)));
+  if (!rows || !rows_next(rows, error))
+    return FALSE;
+  *total = rows_integer(rows, 0);
+  return TRUE;
+}
+
+GPtrArray *render_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  if (!session || !count(session, account, total, error))
+    return NULL;
+  g_autoptr(GPtrArray) names = ids(session, account, limit, offset, error);
+  if (!names)
+    return NULL;
+  g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)job_free);
+  for (guint i = 0; i < names->len; i++) {
+    Job *job = job_get(session, names->pdata[i], account, error);
+    if (!job)
+      return NULL;
+    g_ptr_array_add(jobs, job);
+  }
+  return g_steal_pointer(&jobs);
 }

@@ -16,6 +16,7 @@
 typedef struct {
   InputSource ref_image, driving_video;
   const char *character_id, *scene_id;
+  const char *scene_field;                        /* what messages call scene_id; NULL: that */
   const char *character_mapping;                  /* JSON text, or NULL */
   const char *model, *background_mode, *bg_color; /* NULL: not given */
   gboolean fast, audio;                           /* audio: TRUE usually */
@@ -28,10 +29,12 @@ typedef struct {
 /* What so much output costs, rounded half up to a hundredth of a credit. */
 gint64 render_price(double seconds, gboolean fast);
 
-/* The job holds its inputs as "spec-picture", "spec-video", "spec-scene", "spec-character-0", …
- * *job stays NULL for a dry run. mode: "full_pipeline", "preprocessed", "multi_character" or "fast".
+/* *job stays NULL for a dry run. mode: "full_pipeline", "preprocessed", "multi_character" or "fast".
  * REFUSAL_*. */
 gboolean render_create(App *app, const Caller *caller, const RenderRequest *request, Job **job, gint64 *price,
                        const char **mode, GError **error);
 /* FALSE when text is not "R,G,B", each 0..255; spaces around the numbers are passed over. */
 gboolean render_colour(const char *text, int colour[3]);
+
+/* The Renders of an account (Job), newest first. */
+GPtrArray *render_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error);

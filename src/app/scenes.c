@@ -4,6 +4,7 @@
 
 #include "app/assets.h"
 #include "app/extras.h"
+#include "app/holds.h"
 #include "app/templates.h"
 #include <string.h>
 
@@ -65,14 +66,10 @@ SceneRow *scene_read(Session *session, const char *account, const char *id, GErr
   g_autoptr(Rows) rows =
       session_query(session, error, COLUMNS "WHERE s.id = $1 AND s.account = $2 AND s.deleted IS NULL",
                     text(id), text(account));
-  g_autoptr(GError) problem = NULL;
-  if (!rows)
-    return NULL;
-  if (rows_next(rows, &problem))
+  if (rows && rows_next(rows, error))
     return row_read(rows);
-  if (!problem)
-    return refuse_null(error, REFUSAL_SCENE, "There is no scene %.80s.", id);
-  g_propagate_error(error, g_steal_pointer(&problem));
+  if (rows && rows_ended(rows))
+    refuse(error, REFUSAL_SCENE, "There is no scene %.80s.", id);
   return NULL;
 }
 
@@ -139,7 +136,7 @@ static gboolean insert(App *app, const Caller *caller, const SceneRequest *reque
                    "($1, $2, $3, $4, $5, 'pending', $6, $7)",
                    text(id), text(caller->account), text(choice->name), text(choice->model),
                    text(choice->background), text(job_id), integer(app_now())) ||
-      !asset_hold(session, video->object, id, "video", error) || !job_insert(app, session, job, error) ||
+      !holds_set(session, id, "video", video->object, error) || !job_insert(app, session, job, error) ||
       !session_commit(session, error))
     return FALSE;
   *made = g_steal_pointer(&id);
@@ -163,20 +160,7 @@ gboolean scene_create(App *app, const Caller *caller, const SceneRequest *reques
          (*row = scene_get(app, caller->account, id, error));
 }
 
-/* --- what the engine found --- */
-
-json_t *scene_segments(const char *id, const json_t *people) {
-  json_t *segments = json_array();
-  for (gsize i = 0; i < json_array_size(people); i++) {
-    json_int_t person = json_integer_value(json_object_get(json_array_get(people, i), "id"));
-    g_autofree char *name = g_strdup_printf("%s/%" JSON_INTEGER_FORMAT, id, person);
-    g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
-    g_autofree char *uuid = g_strdup_printf("person_%.8s", hash);
-    json_array_append_new(segments,
-                          json_pack("{s:s, s:s, s:I}", "uuid", uuid, "type", "human", "person", person));
-  }
-  return segments;
-}
+/* --- importing --- */
 
 static gint64 whole(const json_t *facts, const char *name) {
   return (gint64)json_number_value(json_object_get(facts, name));
@@ -194,15 +178,6 @@ static gboolean facts_write(Session *session, const char *id, const json_t *fact
                      integer(whole(facts, "width")), integer(whole(facts, "height")), text(list), text(id));
 }
 
-gboolean scene_take_result(Session *session, const char *id, const json_t *result, GError **error) {
-  json_t *segments = scene_segments(id, json_object_get(result, "people"));
-  gboolean written = facts_write(session, id, result, segments, error);
-  json_decref(segments);
-  return written;
-}
-
-/* --- importing --- */
-
 static gboolean insert_import(App *app, Session *session, const Caller *caller, const TemplateRow *template,
                               const char *name, const char *id, GError **error) {
   gint64 now = app_now();
@@ -212,7 +187,7 @@ static gboolean insert_import(App *app, Session *session, const Caller *caller, 
                      text(id), text(caller->account), text(name), text(template->model),
                      text(SCENE_BACKGROUND_USUAL), text(template->id), integer(now), integer(now)) &&
          facts_write(session, id, template->about, json_object_get(template->about, "segments"), error) &&
-         asset_hold(session, template->folder, id, "folder", error) && session_commit(session, error);
+         holds_set(session, id, "folder", template->folder, error) && session_commit(session, error);
 }
 
 gboolean scene_import(App *app, const Caller *caller, const char *template, const char *name,
@@ -258,24 +233,17 @@ GPtrArray *scene_list(App *app, const char *account, int limit, int offset, gint
   if (!rows)
     return NULL;
   g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)scene_row_free);
-  g_autoptr(GError) problem = NULL;
-  while (rows_next(rows, &problem))
+  while (rows_next(rows, error))
     g_ptr_array_add(list, row_read(rows));
-  if (!problem)
-    return g_steal_pointer(&list);
-  g_propagate_error(error, g_steal_pointer(&problem));
-  return NULL;
+  return rows_ended(rows) ? g_steal_pointer(&list) : NULL;
 }
 
-/* The job goes first: when it stops half way, a cancelled Scene is left that can be deleted again. */
+/* One transaction: the job is cancelled and refunded, what was held is let go. */
 gboolean scene_delete(App *app, const char *account, const char *id, GError **error) {
-  g_autoptr(SceneRow) row = scene_get(app, account, id, error);
-  if (!row || !asset_cancel_job(app, row->job, account, error))
-    return FALSE;
   g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);
-  return session &&
-         session_run(session, error,
-                     "UPDATE scenes SET deleted = $1 WHERE id = $2 AND account = $3 AND deleted IS NULL",
-                     integer(app_now()), text(id), text(account)) &&
-         asset_release(session, id, error) && session_commit(session, error);
+  g_autoptr(SceneRow) row = session ? scene_read(session, account, id, error) : NULL;
+  return row && (!row->job || job_cancel_within(session, row->job, error)) &&
+         session_run(session, error, "UPDATE scenes SET deleted = $1 WHERE id = $2", integer(app_now()),
+                     text(id)) &&
+         holds_drop(session, id, NULL, error) && session_commit(session, error);
 }

@@ -43,10 +43,3 @@ SceneRow *scene_get(App *app, const char *account, const char *id, GError **erro
 SceneRow *scene_read(Session *session, const char *account, const char *id, GError **error);
 GPtrArray *scene_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error);
 gboolean scene_delete(App *app, const char *account, const char *id, GError **error);
-
-/* What the engine found in the video goes into the row of scene id; for the transaction that completes the
- * job. result: of the task "scene". */
-gboolean scene_take_result(Session *session, const char *id, const json_t *result, GError **error);
-/* The segments of scene (or template) id, from the engine's list of people (transfer full): each person's
- * uuid is "person_" and 8 hex digits of a hash of both, so the same every time. */
-json_t *scene_segments(const char *id, const json_t *people);

@@ -2,8 +2,8 @@
  * beside it as JSON, so that an import reads no file. */
 #include "app/templates.h"
 
-#include "app/assets.h"
-#include "app/scenes.h"
+#include "app/holds.h"
+#include "app/inputs.h"
 #include "base/files.h"
 #include "stage/scene.h"
 #include <errno.h>
@@ -40,14 +40,10 @@ static TemplateRow *row_read(const Rows *rows) {
 
 TemplateRow *template_get(Session *session, const char *id, GError **error) {
   g_autoptr(Rows) rows = session_query(session, error, COLUMNS "AND t.id = $1", text(id));
-  g_autoptr(GError) problem = NULL;
-  if (!rows)
-    return NULL;
-  if (rows_next(rows, &problem))
+  if (rows && rows_next(rows, error))
     return row_read(rows);
-  if (!problem)
-    return refuse_null(error, REFUSAL_TEMPLATE, "There is no template %.80s.", id);
-  g_propagate_error(error, g_steal_pointer(&problem));
+  if (rows && rows_ended(rows))
+    refuse(error, REFUSAL_TEMPLATE, "There is no template %.80s.", id);
   return NULL;
 }
 
@@ -58,13 +54,9 @@ GPtrArray *template_list(App *app, GError **error) {
   if (!rows)
     return NULL;
   g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)template_row_free);
-  g_autoptr(GError) problem = NULL;
-  while (rows_next(rows, &problem))
+  while (rows_next(rows, error))
     g_ptr_array_add(list, row_read(rows));
-  if (!problem)
-    return g_steal_pointer(&list);
-  g_propagate_error(error, g_steal_pointer(&problem));
-  return NULL;
+  return rows_ended(rows) ? g_steal_pointer(&list) : NULL;
 }
 
 /* --- publishing --- */
@@ -93,22 +85,27 @@ static int most_seen_first(gconstpointer a, gconstpointer b) {
   return first->count != second->count ? second->count - first->count : first->id - second->id;
 }
 
-/* As the engine's task "scene" describes what it made. */
+/* Each person's segment, with a uuid that is the same for everyone who imports the Template. */
+static json_t *segments_of(const char *id, const GPtrArray *tracks) {
+  json_t *segments = json_array();
+  for (guint i = 0; i < tracks->len; i++) {
+    const Track *track = tracks->pdata[i];
+    g_autofree char *name = g_strdup_printf("%s/%d", id, track->id);
+    g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
+    g_autofree char *uuid = g_strdup_printf("person_%.8s", hash);
+    json_array_append_new(segments,
+                          json_pack("{s:s, s:s, s:i}", "uuid", uuid, "type", "human", "person", track->id));
+  }
+  return segments;
+}
+
 static json_t *describe(const char *id, const Scene *scene) {
   g_autoptr(GPtrArray) tracks = g_ptr_array_copy(scene->tracks->tracks, NULL, NULL);
   g_ptr_array_set_free_func(tracks, NULL);
   g_ptr_array_sort(tracks, most_seen_first);
-  json_t *people = json_array();
-  for (guint i = 0; i < tracks->len; i++) {
-    const Track *track = tracks->pdata[i];
-    json_array_append_new(people, json_pack("{s:i, s:i}", "id", track->id, "frames", track->count));
-  }
-  json_t *about =
-      json_pack("{s:f, s:f, s:i, s:i, s:i, s:o}", "seconds", scene->info.seconds, "fps",
-                av_q2d(scene->info.frame_rate), "frames", scene->tracks->frames, "width", scene->info.width,
-                "height", scene->info.height, "segments", scene_segments(id, people));
-  json_decref(people);
-  return about;
+  return json_pack("{s:f, s:f, s:i, s:i, s:i, s:o}", "seconds", scene->info.seconds, "fps",
+                   av_q2d(scene->info.frame_rate), "frames", scene->tracks->frames, "width",
+                   scene->info.width, "height", scene->info.height, "segments", segments_of(id, tracks));
 }
 
 static char *take_folder(App *app, const char *folder, GError **error) {
@@ -133,7 +130,7 @@ static gboolean insert(App *app, const char *id, const char *name, const Scene *
                      "INSERT INTO templates (id, name, kind, model, about, created) VALUES ($1, $2, 'scene', "
                      "$3, $4, $5)",
                      text(id), text(name), text(scene->model), text(about_text), integer(app_now())) &&
-         asset_hold(session, object, id, "folder", error) && session_commit(session, error);
+         holds_set(session, id, "folder", object, error) && session_commit(session, error);
 }
 
 char *template_add(App *app, const char *folder, const char *name, GError **error) {
@@ -156,5 +153,5 @@ gboolean template_remove(App *app, const char *id, GError **error) {
     return FALSE;
   if (changed == 0)
     return fault(error, FAULT_INPUT, "there is no template %s.", id);
-  return asset_release(session, id, error) && session_commit(session, error);
+  return holds_drop(session, id, NULL, error) && session_commit(session, error);
 }

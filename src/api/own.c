@@ -1,0 +1,225 @@
+/* What Troupe serves beside the dialects: files behind signed links, jobs of every kind and their events, and
+ * the pages that operators ask for. */
+#include "api/dialects.h"
+#include "api/shapes.h"
+#include "app/links.h"
+#include <string.h>
+
+/* --- errors: the names of the refusals --- */
+
+static const ErrorRow errors[] = {
+    {REFUSAL_BUSY, 503, "busy", NULL},
+    {REFUSAL_INVALID, 400, "invalid", NULL},
+    {REFUSAL_KEY_MISSING, 401, "key_missing", NULL},
+    {REFUSAL_KEY_INVALID, 401, "key_invalid", NULL},
+    {REFUSAL_FORBIDDEN, 403, "forbidden", NULL},
+    {REFUSAL_RATE, 429, "rate", NULL},
+    {REFUSAL_NOT_FOUND, 404, "not_found", NULL},
+    {REFUSAL_METHOD, 405, "method", NULL},
+    {REFUSAL_CONFLICT, 409, "conflict", NULL},
+    {REFUSAL_LENGTH, 411, "length", NULL},
+    {REFUSAL_TOO_LARGE, 413, "too_large", NULL},
+    {REFUSAL_CONTENT_TYPE, 415, "content_type", NULL},
+    {REFUSAL_INTERNAL, 500, "internal", NULL},
+};
+
+static json_t *error_text(const Request *request, const char *code, const char *message) {
+  return json_pack("{s:{s:s, s:o, s:s}}", "error", "code", code, "message", shape_text(message), "request_id",
+                   request_id(request));
+}
+
+static json_t *error_body(const Request *request, const ErrorRow *row, const char *message) {
+  return error_text(request, row->code, message);
+}
+
+/* --- files --- */
+
+/* The object's id, and which of its files, name the content for ever. */
+static char *file_etag(const char *object, const char *inside) {
+  return inside ? g_strdup_printf("%s-%s", object, inside) : g_strdup(object);
+}
+
+static Answer *get_file(Api *api, Request *request, GError **error) {
+  App *app = request_app(request);
+  g_autofree char *object = NULL, *inside = NULL;
+  gboolean expired = FALSE;
+  const char *expires = request_query(request, "expires"), *signature = request_query(request, "signature");
+  if (!link_check(app, request_path(request), expires, signature, &object, &inside, &expired)) {
+    if (expired)
+      return answer_json(410, error_text(request, "expired",
+                                         "This link has expired. Read the resource again for a fresh one."));
+    return refuse_null(error, REFUSAL_FORBIDDEN, "This link is not signed for this file.");
+  }
+  g_autoptr(GError) problem = NULL;
+  g_autofree char *folder = objects_path(app->objects, object, &problem);
+  g_autofree char *path =
+      folder ? (inside ? g_build_filename(folder, inside, NULL) : g_strdup(folder)) : NULL;
+  if (!path || !g_file_test(path, G_FILE_TEST_IS_REGULAR))
+    return refuse_null(error, REFUSAL_NOT_FOUND, "This file is kept no longer.");
+  g_autofree char *etag = file_etag(object, inside);
+  return answer_file(request, path, strrchr(request_path(request), '/') + 1, etag);
+}
+
+/* --- jobs --- */
+
+static json_t *job_object(const Job *job) {
+  json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", job->id, "object", "job",
+                             "kind", job_kind_name(job->kind), "status", job_status_name(job->status), "mode",
+                             shape_text(job->mode), "subject", shape_text(job->subject), "checkpoint",
+                             shape_text(job->checkpoint), "stage", shape_text(job->stage), "progress",
+                             shape_number(job->progress));
+  json_t *more =
+      json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pool", job->pool, "attempts",
+                job->attempts, "credits_reserved", shape_credits(job->price), "credits_used",
+                shape_credits(job->completed ? job->charged : -1), "error", shape_text(job->error_code),
+                "error_message", shape_text(job->error), "webhook_url", shape_text(job->webhook_url),
+                "created_at", shape_time(job->created), "started_at", shape_time(job->started),
+                "completed_at", shape_time(job->completed));
+  json_object_update(object, more);
+  json_decref(more);
+  return object;
+}
+
+static Answer *get_job(Api *api, Request *request, GError **error) {
+  g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
+  g_autoptr(Job) job =
+      session ? job_get(session, request_argument(request, "job_id"), request_caller(request)->account, error)
+              : NULL;
+  return job ? answer_json(200, job_object(job)) : NULL;
+}
+
+static Answer *get_deliveries(Api *api, Request *request, GError **error) {
+  const char *account = request_caller(request)->account, *id = request_argument(request, "job_id");
+  g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
+  g_autoptr(Job) job = session ? job_get(session, id, account, error) : NULL;
+  json_t *list = job ? webhook_deliveries(session, account, id, error) : NULL;
+  return list ? answer_json(200, json_pack("{s:o}", "deliveries", list)) : NULL;
+}
+
+/* --- events --- */
+
+typedef struct {
+  char *job;
+  char *told;     /* the data of the last event */
+  gint64 version; /* of the tables, when they were last looked at */
+} Follower;
+
+static void follower_free(gpointer data) {
+  Follower *follower = data;
+  g_free(follower->job);
+  g_free(follower->told);
+  g_free(follower);
+}
+
+static gboolean ended(const Job *job) {
+  return job->status != JOB_QUEUED && job->status != JOB_PROCESSING;
+}
+
+static char *event_data(const Job *job) {
+  json_t *object = json_pack("{s:s, s:s, s:o, s:o, s:o}", "job_id", job->id, "status",
+                             job_status_name(job->status), "checkpoint", shape_text(job->checkpoint),
+                             "progress", shape_number(job->status == JOB_COMPLETE ? 100 : job->progress),
+                             "stage", shape_text(job->stage));
+  char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
+  json_decref(object);
+  return text;
+}
+
+static char *next_event(Api *api, gpointer user, gboolean *done) {
+  Follower *follower = user;
+  Database *database = api_app(api)->database;
+  gint64 version = database_version(database);
+  if (follower->told && version == follower->version)
+    return g_strdup("");
+  g_autoptr(GError) problem = NULL;
+  g_autoptr(Session) session = database_begin(database, DATABASE_READ, &problem);
+  g_autoptr(Job) job = session ? job_get(session, follower->job, NULL, &problem) : NULL;
+  if (!job) { /* gone, or the tables are away: whoever listens comes again */
+    *done = TRUE;
+    return g_strdup("");
+  }
+  follower->version = version;
+  *done = ended(job);
+  g_autofree char *data = event_data(job);
+  if (g_strcmp0(data, follower->told) == 0)
+    return g_strdup("");
+  g_free(follower->told);
+  follower->told = g_steal_pointer(&data);
+  return g_strdup_printf("event: status\ndata: %s\n\n", follower->told);
+}
+
+/* Open for Renders, like their status: an EventSource in a page cannot send a key. */
+static Answer *get_events(Api *api, Request *request, GError **error) {
+  const char *id = request_argument(request, "job_id");
+  const Caller *caller = request_caller(request);
+  g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
+  g_autoptr(Job) job = session ? job_get(session, id, NULL, error) : NULL;
+  if (!job)
+    return NULL;
+  if (job->kind != JOB_RENDER && (!caller || !g_str_equal(caller->account, job->account)))
+    return refuse_null(error, REFUSAL_NOT_FOUND, "There is no job %.80s.", id);
+  Follower *follower = g_new0(Follower, 1);
+  follower->job = g_strdup(id);
+  return answer_events(next_event, follower, follower_free);
+}
+
+/* --- for operators --- */
+
+static Answer *get_health(Api *api, Request *request, GError **error) {
+  return answer_json(200, json_pack("{s:s}", "status", "ok"));
+}
+
+static Answer *get_ready(Api *api, Request *request, GError **error) {
+  App *app = request_app(request);
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);
+  if (!session || !objects_writable(app->objects, error))
+    return NULL;
+  return answer_json(200, json_pack("{s:s}", "status", "ready"));
+}
+
+static gboolean metrics_jobs(App *app, GString *out, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  g_autoptr(Rows) rows =
+      session
+          ? session_query(session, error,
+                          "SELECT pool, status, COUNT(*) FROM jobs WHERE completed IS NULL GROUP BY pool, "
+                          "status ORDER BY pool, status")
+          : NULL;
+  if (!rows)
+    return FALSE;
+  g_string_append(out, "# HELP troupe_jobs Unfinished jobs.\n# TYPE troupe_jobs gauge\n");
+  while (rows_next(rows, error))
+    g_string_append_printf(out, "troupe_jobs{pool=\"%s\",status=\"%s\"} %" G_GINT64_FORMAT "\n",
+                           rows_text(rows, 0), rows_text(rows, 1), rows_integer(rows, 2));
+  return rows_ended(rows);
+}
+
+static Answer *get_metrics(Api *api, Request *request, GError **error) {
+  g_autofree char *http = api_metrics(api);
+  GString *out = g_string_new(http);
+  if (!metrics_jobs(request_app(request), out, error)) {
+    g_string_free(out, TRUE);
+    return NULL;
+  }
+  return answer_bytes(200, "text/plain; version=0.0.4; charset=utf-8", g_string_free_to_bytes(out));
+}
+
+/* --- the table --- */
+
+static const Route routes[] = {
+    {"GET", "/files/{object}/{name}", get_file, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/files/{object}/{inside}/{name}", get_file, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/api/jobs/{job_id}", get_job, 0, BODY_NONE, "read"},
+    {"GET", "/api/jobs/{job_id}/deliveries", get_deliveries, 0, BODY_NONE, "read"},
+    {"GET", "/api/jobs/{job_id}/events", get_events, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/healthz", get_health, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/readyz", get_ready, ROUTE_OPEN | ROUTE_UNCOUNTED | ROUTE_SLOW, BODY_NONE, NULL},
+    {"GET", "/metrics", get_metrics, ROUTE_OPEN | ROUTE_UNCOUNTED | ROUTE_SLOW, BODY_NONE, NULL},
+};
+
+const Dialect dialect_own = {.name = "own",
+                             .prefix = "/",
+                             .routes = routes,
+                             .route_count = G_N_ELEMENTS(routes),
+                             .errors = errors,
+                             .error_body = error_body};
