@@ -1,0 +1,30 @@
+/* Answers, and how they reach the client: the inside of api/http.h. */
+#pragma once
+#include "api/events.h"
+#include "api/request.h"
+
+typedef struct {
+  char *name, *value;
+} AnswerHeader;
+
+struct Answer {
+  int status;
+  char type[96];
+  char *text; /* malloc'ed, or within bytes */
+  gsize length;
+  GBytes *bytes;
+  int fd; /* -1: none */
+  gint64 first, part;
+  Listener *listener;
+  AnswerHeader headers[12];
+  guint header_count;
+};
+
+void answer_free(Answer *answer);
+/* Text (malloc'ed, taken) as JSON. */
+Answer *answer_json_text(int status, char *text);
+Answer *answer_empty(int status);
+/* Hands the answer to libmicrohttpd. */
+enum MHD_Result answer_queue(Request *request);
+/* Writes the answer to the socket at once, while the client is still sending. */
+void answer_send(Request *request);

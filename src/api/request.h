@@ -1,0 +1,66 @@
+/* A request while it is served: the inside of api/http.h, for the files of this room. */
+#pragma once
+#include "api/fields.h"
+#include "api/http.h"
+#include "api/router.h"
+
+#include <microhttpd.h>
+
+typedef struct Body Body;
+
+/* A file part that lies in a draft. */
+typedef struct {
+  char *field, *path, *hash;
+  gint64 bytes;
+} Upload;
+
+typedef enum {
+  REQUEST_NONE,    /* the connection waits for one */
+  REQUEST_HEADERS, /* its headers are coming */
+  REQUEST_BODY,    /* its headers were checked; the body, if any, is coming */
+  REQUEST_LINGER,  /* it was answered already; what still comes is dropped, then the connection is closed */
+  REQUEST_RUNNING, /* a pool thread has it */
+  REQUEST_ANSWER,  /* its answer is being sent */
+} RequestState;
+
+struct Request {
+  Api *api;
+  struct MHD_Connection *connection;
+  RequestState state;
+  const char *method; /* libmicrohttpd's, as long as the request */
+  char *path;         /* as it came, without the query */
+  char *words;        /* the path's segments, decoded, in one block */
+  const char *segments[SEGMENTS_MAX];
+  guint segment_count;
+  char id[132];
+  const Dialect *dialect;
+  const Entry *entry;
+  Fields query, fields;
+  json_t *json;
+  GSList *texts;   /* what request_field and request_fields made, freed with the request */
+  Body *body;      /* while it is coming */
+  GArray *uploads; /* Upload, or NULL */
+  Caller *caller;
+  Answer *answer;
+  int retry_seconds; /* with REFUSAL_RATE */
+  gint64 started;    /* monotonic, microseconds */
+  gint64 body_started;
+  guint64 length, received; /* of the body; length is G_MAXUINT64 when it is not known */
+  gboolean http_close;      /* the connection ends with this request */
+  gboolean sent_raw;
+  char *trouble; /* what is logged and not told */
+  /* headers that are read for every request; libmicrohttpd's */
+  struct {
+    const char *authorization, *api_key, *content_type, *content_length, *content_encoding,
+        *transfer_encoding, *expect, *request_id, *idempotency_key, *origin;
+    gboolean doubled; /* two different Content-Lengths, or a value with a zero byte */
+  } header;
+};
+
+/* The request line has come: uri as it came, NULL when there was none. */
+void request_begin(Request *request, const char *uri);
+/* The headers have come. FALSE with *error set for a path, query or header that cannot be right. */
+gboolean request_read_headers(Request *request, const char *method, GError **error);
+void request_clear(Request *request);
+/* SHA-256 of method, path, query and body (transfer full). */
+char *request_fingerprint(const Request *request);

@@ -1,0 +1,28 @@
+/* The server's parts: the inside of api/http.h. */
+#pragma once
+#include "api/events.h"
+#include "api/metrics.h"
+#include "api/request.h"
+
+struct Api {
+  App *app;
+  char *url;
+  gboolean log;
+  Router *router;
+  Metrics *metrics;
+  Events *events;
+  GThreadPool *pool;
+  struct MHD_Daemon *daemon;
+  gint running;  /* requests between their headers and the end of their answers */
+  gint stopping; /* new requests are the last of their connections */
+  GMutex lock;   /* of what follows */
+  GCond changed;
+  GQueue connections; /* Connection */
+  GThread *watcher;   /* cuts off who sends too slowly */
+  gboolean ended;
+};
+
+/* Runs the handler, with idempotency around it; fills request->answer. */
+void dispatch(Request *request);
+/* Key, scope, rate, route, body: what can be checked before the body comes. FALSE with *error. */
+gboolean admit(Request *request, GError **error);
