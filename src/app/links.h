@@ -3,11 +3,13 @@
 #pragma once
 #include "app/app.h"
 
-/* Absolute (transfer full). name: the file name that a browser saves under; its suffix tells the type.
- * inside: a file within a folder object ("thumb.webp"), or NULL. */
+/* Absolute (transfer full). expires_seconds: the moment until which it is good, seconds since 1970. name: the
+ * file name that a browser saves under; its suffix tells the type. inside: a file within a folder object
+ * ("thumb.webp"), or NULL. */
 char *link_make(const App *app, const char *object, const char *inside, const char *name,
                 gint64 expires_seconds);
-/* path and query as they came. Returns FALSE for a wrong or expired signature (expired tells which); object
- * and inside (may be NULL afterwards) transfer full. Constant time in the signature. */
+/* path and query as they came, its percent signs undone or not. Returns FALSE for a wrong or expired
+ * signature (expired tells which); object and inside (may be NULL afterwards) transfer full. Constant time in
+ * the signature. */
 gboolean link_check(const App *app, const char *path, const char *expires, const char *signature,
                     char **object, char **inside, gboolean *expired);
