@@ -7,6 +7,7 @@
  * accepted (near). */
 #include "stage/plate.h"
 #include "stage/inpaint.h"
+#include "stage/plate_front.h"
 #include "stage/plate_samples.h"
 
 #include <math.h>
@@ -26,6 +27,7 @@ struct PlateBuilder {
   VideoInfo info;
   GPtrArray *samples; /* Sample * */
   Image *before;      /* people of the frame before, or NULL */
+  FrontFinder *front;
   int capacity, step, count;
 };
 
@@ -46,6 +48,7 @@ PlateBuilder *plate_builder_new(const VideoInfo *info) {
   builder->samples = g_ptr_array_new_with_free_func(sample_free);
   builder->capacity = (int)CLAMP(STORE_BYTES / bytes, STORE_MIN, PLATE_SAMPLES_MAX) & ~1;
   builder->step = 1;
+  builder->front = front_finder_new(info);
   return builder;
 }
 
@@ -54,6 +57,7 @@ void plate_builder_free(PlateBuilder *builder) {
     return;
   g_ptr_array_unref(builder->samples);
   image_free(builder->before);
+  front_finder_free(builder->front);
   g_free(builder);
 }
 
@@ -76,6 +80,7 @@ static void drop_every_second(PlateBuilder *builder) {
 void plate_builder_add(PlateBuilder *builder, const AVFrame *frame, const Image *people) {
   g_return_if_fail(frame->width == builder->info.width && frame->height == builder->info.height);
   int index = builder->count++;
+  front_finder_add(builder->front, frame, people);
   GPtrArray *samples = builder->samples;
   Sample *last = samples->len ? samples->pdata[samples->len - 1] : NULL;
   if (people && last && last->index == index - 1) {
@@ -134,6 +139,31 @@ static void find_tiers(Sample *sample) {
                   : d > GROW_NEAR * height + 1.5f         ? TIER_NEAR
                                                           : TIER_PERSON;
       *image_at(sample->tier, x, y) = (guint8)tier;
+    }
+}
+
+/* What stands in front hides the background as a person does: near is what lies within a place of the tiers.
+ */
+static void cover_tiers(Sample *sample, const Front *front) {
+  int span = 0, w = front->width / 2, h = front->height / 2;
+  while (span + 1 < front->spans && sample->index >= front->begin[span + 1])
+    span++;
+  if (!sample->tier) {
+    sample->tier = image_new(sample->frame->width / 4, sample->frame->height / 4, 1);
+    memset(sample->tier->pixels, TIER_CLEAR, (gsize)sample->tier->width * (gsize)sample->tier->height);
+  }
+  Image *tier = sample->tier;
+  float across = 2.0f * (float)tier->width / (float)sample->frame->width,
+        down = 2.0f * (float)tier->height / (float)sample->frame->height;
+  for (int y = 0; y < h; y++)
+    for (int x = 0; x < w; x++) {
+      if (!*image_at(front->alpha, x, span * h + y))
+        continue;
+      int tx = (int)(((float)(x + front->x / 2) + 0.5f) * across),
+          ty = (int)(((float)(y + front->y / 2) + 0.5f) * down);
+      for (int v = MAX(ty - 1, 0); v <= MIN(ty + 1, tier->height - 1); v++)
+        for (int u = MAX(tx - 1, 0); u <= MIN(tx + 1, tier->width - 1); u++)
+          *image_at(tier, u, v) = TIER_PERSON;
     }
 }
 
@@ -255,6 +285,9 @@ Plate *plate_builder_finish(PlateBuilder *builder, const gboolean *doubtful, flo
   plate->height = height;
   for (guint s = 0; s < builder->samples->len; s++)
     find_tiers(builder->samples->pdata[s]);
+  plate->front = plate->still ? front_finder_finish(builder->front, builder->samples) : NULL;
+  for (guint s = 0; s < builder->samples->len && plate->front; s++)
+    cover_tiers(builder->samples->pdata[s], plate->front);
   samples_compensate(builder->samples, width, height);
   AVFrame *median = samples_median(builder->samples, width, height, &plate->known);
   g_ptr_array_set_size(builder->samples, 0);
@@ -278,6 +311,7 @@ void plate_free(Plate *plate) {
   g_free(plate->homography);
   image_free(plate->picture);
   image_free(plate->known);
+  front_free(plate->front);
   g_free(plate);
 }
 

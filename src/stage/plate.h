@@ -3,7 +3,8 @@
  * Frames go in one by one with the union of everybody's masks; a bounded number of them, spread evenly over
  * the run, is kept. In the end every pixel of the plate is the temporal median of the kept frames in which
  * nobody is there or near, compensated for changes of exposure; what was never seen is filled from its
- * surroundings (inpaint.h).
+ * surroundings (inpaint.h). Captions that come and go are no background: they are kept as what stands in
+ * front.
  *
  *   PlateBuilder *builder = plate_builder_new(info);
  *   for each frame: plate_builder_add(builder, frame, people);

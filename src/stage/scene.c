@@ -34,6 +34,10 @@ char *scene_known_name(int index) {
   return g_strdup_printf("plate-%d-known.png", index);
 }
 
+char *scene_front_name(int index) {
+  return g_strdup_printf("plate-%d-front.png", index);
+}
+
 /* One picture of the folder with the wanted channels; FAULT_INPUT when it has another size. */
 static Image *load_picture(const Scene *scene, const char *name, int channels, int width, int height,
                            GError **error) {
@@ -46,6 +50,12 @@ static Image *load_picture(const Scene *scene, const char *name, int channels, i
     return fault_null(error, FAULT_INPUT, "The Scene %s is damaged: %s is %d x %d pixels instead of %d x %d.",
                       scene->folder, name, image->width, image->height, width, height);
   return image_convert(image, channels);
+}
+
+static gboolean load_front(const Scene *scene, Front *front, int index, GError **error) {
+  g_autofree char *name = scene_front_name(index);
+  front->alpha = load_picture(scene, name, 1, front->width / 2, front->height / 2 * front->spans, error);
+  return front->alpha != NULL;
 }
 
 const Plate *scene_plate(Scene *scene, int frame, GError **error) {
@@ -67,6 +77,8 @@ const Plate *scene_plate(Scene *scene, int frame, GError **error) {
     Plate *plate = scene->plates->pdata[i];
     g_clear_pointer(&plate->picture, image_free);
     g_clear_pointer(&plate->known, image_free);
+    if (plate->front)
+      g_clear_pointer(&plate->front->alpha, image_free);
   }
   g_autofree char *name = scene_plate_name(index, found->width, found->height),
                   *known = scene_known_name(index);
@@ -75,6 +87,10 @@ const Plate *scene_plate(Scene *scene, int frame, GError **error) {
     return NULL;
   found->known = load_picture(scene, known, 1, found->width, found->height, error);
   if (!found->known) {
+    g_clear_pointer(&found->picture, image_free);
+    return NULL;
+  }
+  if (found->front && !load_front(scene, found->front, index, error)) {
     g_clear_pointer(&found->picture, image_free);
     return NULL;
   }

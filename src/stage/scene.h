@@ -2,8 +2,9 @@
  *
  * On disk a folder that other tools can open: scene.json (all that is small), tracks.safetensors (poses,
  * times, camera motion), masks.mkv (FFV1 grey, one stream per slot, pts = frame index), plate-0.png,
- * plate-1.png, … with plate-0-known.png, … (white where the background was seen), source.* (the video itself,
- * with its sound), thumb.webp.
+ * plate-1.png, … with plate-0-known.png, … (white where the background was seen) and, where captions stand in
+ * front of everybody, plate-0-front.png, … (white where they are), source.* (the video itself, with its
+ * sound), thumb.webp.
  *
  * A plate is the background of a run of frames in one coordinate system: for a still camera that of the
  * frames themselves, for a moving one that of a key frame, with a homography per frame that leads from the
@@ -21,6 +22,20 @@
 #include "media/video.h"
 #include "perception/track.h"
 
+/* What stands in front of everybody (captions), in a run of frames whose camera is still. It changes from
+ * span to span: span k has the run's frames [begin[k], begin[k + 1]). */
+typedef struct {
+  int x, y, width, height; /* the rectangle of the frame, even */
+  int spans;               /* at least 1 */
+  int *begin;              /* [spans + 1] rising, from 0 to the run's count */
+  Image *alpha; /* 1 channel, width / 2 x height / 2 x spans: the spans below each other; NULL until
+                   scene_plate loads it */
+} Front;
+
+#define FRONT_SPANS_MAX 16
+
+void front_free(Front *front);
+
 typedef struct {
   int first, count;       /* frames [first, first + count) */
   gboolean still;         /* all homographies are the identity */
@@ -30,6 +45,7 @@ typedef struct {
   Image *picture;         /* RGB; NULL until scene_plate loads it */
   Image
       *known; /* 1 channel: 255 where the background was ever seen, 0 where it was filled; size of picture */
+  Front *front; /* NULL: nothing */
 } Plate;
 
 typedef struct {

@@ -11,6 +11,7 @@
  * PNG would pass the limit on pictures. */
 char *scene_plate_name(int index, int width, int height);
 char *scene_known_name(int index);
+char *scene_front_name(int index);
 
 /* Writes scene.json and tracks.safetensors into folder. source: name of the video inside it. FAULT_OUTPUT. */
 gboolean scene_save(const Scene *scene, const char *folder, const char *source, GError **error);

@@ -232,6 +232,31 @@ static void read_homographies(Reader *reader, const Safetensors *file, Plate *pl
   }
 }
 
+/* Of a plate's run of count frames. */
+static Front *read_front(Reader *reader, const json_t *json, int count, const VideoInfo *info) {
+  const json_t *begin = json_object_get(json, "begin");
+  Front *front = g_new0(Front, 1);
+  front->x = read_int(reader, json, "x", 0, info->width - 2);
+  front->y = read_int(reader, json, "y", 0, info->height - 2);
+  front->width = read_int(reader, json, "width", 2, info->width - front->x);
+  front->height = read_int(reader, json, "height", 2, info->height - front->y);
+  if ((front->x | front->y | front->width | front->height) & 1 || json_array_size(begin) < 2 ||
+      json_array_size(begin) > FRONT_SPANS_MAX + 1)
+    damaged(reader, "what stands in front of its people has no sense");
+  if (reader->error)
+    return front;
+  front->spans = (int)json_array_size(begin) - 1;
+  front->begin = g_new0(int, front->spans + 1);
+  for (int i = 0; i <= front->spans; i++) {
+    json_int_t frame = json_integer_value(json_array_get(begin, (gsize)i));
+    if (frame < 0 || frame > count || (i == 0 && frame != 0) || (i > 0 && frame <= front->begin[i - 1]) ||
+        (i == front->spans && frame != count))
+      damaged(reader, "what stands in front of its people has no order");
+    front->begin[i] = (int)CLAMP(frame, 0, count);
+  }
+  return front;
+}
+
 static void read_plates(Reader *reader, const json_t *plates, const Safetensors *file, Scene *scene) {
   int next = 0;
   for (gsize i = 0; i < json_array_size(plates) && !reader->error; i++) {
@@ -247,6 +272,9 @@ static void read_plates(Reader *reader, const json_t *plates, const Safetensors 
     plate->y0 = (float)read_number(reader, item, "y0", -COORDINATE_MAX, COORDINATE_MAX);
     if (plate->still && (plate->width != scene->info.width || plate->height != scene->info.height))
       damaged(reader, "a background has another size than the video");
+    const json_t *front = json_object_get(item, "front");
+    if (front && plate->still && !reader->error)
+      plate->front = read_front(reader, front, plate->count, &scene->info);
     if (!reader->error)
       read_homographies(reader, file, plate, (guint)i, &scene->info);
     next = plate->first + plate->count;

@@ -147,11 +147,13 @@ static gboolean track(gpointer user, int worker, gpointer data, GError **error) 
 static gboolean save_plate(PlateJob *job) {
   Plate *plate = job->plate;
   g_autofree char *picture = scene_plate_name(job->index, plate->width, plate->height),
-                  *known = scene_known_name(job->index);
+                  *known = scene_known_name(job->index), *front = scene_front_name(job->index);
   g_autofree char *picture_path = g_build_filename(job->folder, picture, NULL),
-                  *known_path = g_build_filename(job->folder, known, NULL);
+                  *known_path = g_build_filename(job->folder, known, NULL),
+                  *front_path = g_build_filename(job->folder, front, NULL);
   return picture_save(plate->picture, picture_path, &job->error) &&
-         picture_save(plate->known, known_path, &job->error);
+         picture_save(plate->known, known_path, &job->error) &&
+         (!plate->front || picture_save(plate->front->alpha, front_path, &job->error));
 }
 
 static gpointer run_job(gpointer data) {
@@ -162,6 +164,8 @@ static gpointer run_job(gpointer data) {
   save_plate(job);
   g_clear_pointer(&job->plate->picture, image_free);
   g_clear_pointer(&job->plate->known, image_free);
+  if (job->plate->front)
+    g_clear_pointer(&job->plate->front->alpha, image_free);
   return NULL;
 }
 

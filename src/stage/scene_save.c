@@ -79,17 +79,27 @@ static json_t *video_json(const VideoInfo *info) {
                    "transfer", info->transfer);
 }
 
+static json_t *front_json(const Front *front) {
+  json_t *begin = json_array();
+  for (int i = 0; i <= front->spans; i++)
+    json_array_append_new(begin, json_integer(front->begin[i]));
+  return json_pack("{s:i, s:i, s:i, s:i, s:o}", "x", front->x, "y", front->y, "width", front->width, "height",
+                   front->height, "begin", begin);
+}
+
 static json_t *plates_json(const Scene *scene) {
   json_t *plates = json_array();
   for (guint i = 0; i < scene->plates->len; i++) {
     const Plate *plate = scene->plates->pdata[i];
     g_autofree char *picture = scene_plate_name((int)i, plate->width, plate->height),
                     *known = scene_known_name((int)i);
-    json_array_append_new(plates,
-                          json_pack("{s:i, s:i, s:b, s:i, s:i, s:f, s:f, s:s, s:s}", "first", plate->first,
-                                    "count", plate->count, "still", plate->still, "width", plate->width,
-                                    "height", plate->height, "x0", (double)plate->x0, "y0", (double)plate->y0,
-                                    "picture", picture, "known", known));
+    json_t *json =
+        json_pack("{s:i, s:i, s:b, s:i, s:i, s:f, s:f, s:s, s:s}", "first", plate->first, "count",
+                  plate->count, "still", plate->still, "width", plate->width, "height", plate->height, "x0",
+                  (double)plate->x0, "y0", (double)plate->y0, "picture", picture, "known", known);
+    if (plate->front)
+      json_object_set_new(json, "front", front_json(plate->front));
+    json_array_append_new(plates, json);
   }
   return plates;
 }

@@ -17,7 +17,8 @@ typedef struct {
   float pan;        /* pixels that the camera moves per frame */
   float grow;       /* by which the camera zooms in per frame */
   int blind;        /* every so manieth frame the person goes unnoticed */
-  gboolean caption; /* text that changes in the middle of the clip */
+  gboolean caption; /* text that changes after a third of the clip, before everybody */
+  float low;        /* pixels by which the person is lower than usual */
 } Set;
 
 typedef struct {
@@ -57,6 +58,13 @@ static void degrade(const Set *set, int frame, Image *rgb, guint32 *random) {
   }
 }
 
+enum { CAPTION_TOP = 200, CAPTION_BOTTOM = 225, CAPTION_CHANGE = FRAMES / 3 };
+
+static gboolean in_caption(gboolean second, int x) {
+  int from = second ? 170 : 20;
+  return x >= from && x < from + 130 && x / 6 % 2;
+}
+
 static Result film(Set set) {
   VideoInfo info = clip_info(W, H);
   g_autoptr(ColourConverter) converter = colour_converter_new(&info);
@@ -69,12 +77,12 @@ static Result film(Set set) {
   for (int i = 0; i < FRAMES; i++) {
     g_autoptr(Image) rgb = background(&set, i), mask = image_new(W, H, 1);
     float cx = W / 2 + set.sway * sinf((float)i * 0.15f);
-    clip_person(rgb, mask, cx, H * 0.55f, 42);
+    clip_person(rgb, mask, cx, H * 0.55f + set.low, 42);
     for (int k = 0; k < W * H; k++)
       result.seen->pixels[k] |= mask->pixels[k] ? 0 : 255;
-    for (int y = 200; y < 225 && set.caption; y++)
-      for (int x = i < FRAMES / 3 ? 20 : 170; x < (i < FRAMES / 3 ? 150 : 300); x++)
-        if (x / 6 % 2)
+    for (int y = CAPTION_TOP; y < CAPTION_BOTTOM && set.caption; y++)
+      for (int x = 0; x < W; x++)
+        if (in_caption(i >= CAPTION_CHANGE, x))
           memset(image_at(rgb, x, y), 255, 3);
     degrade(&set, i, rgb, &random);
     doubtful[i] = set.blind && i % set.blind == 0;
@@ -164,6 +172,48 @@ static void sees_through_captions_that_change(void **state) {
   result_clear(&result);
 }
 
+/* Of the captions' places how many are found in front, and of all others. */
+static void share_of_front(const Front *front, int span, double *inside, double *outside) {
+  int hits[2] = {0}, all[2] = {0};
+  for (int y = 0; y < H; y += 2)
+    for (int x = 0; x < W; x += 2) {
+      gboolean caption = y >= CAPTION_TOP && y + 1 < CAPTION_BOTTOM && in_caption(span, x);
+      int u = (x - front->x) / 2, v = (y - front->y) / 2;
+      gboolean within = x >= front->x && y >= front->y && u < front->width / 2 && v < front->height / 2;
+      all[caption]++;
+      hits[caption] += within && *image_at(front->alpha, u, span * (front->height / 2) + v) > 200;
+    }
+  *inside = (double)hits[1] / all[1];
+  *outside = (double)hits[0] / all[0];
+}
+
+static void captions_stand_before_people(void **state) {
+  const float sways[] = {110, 2};
+  for (gsize k = 0; k < G_N_ELEMENTS(sways); k++) {
+    Result result = film((Set){.sway = sways[k], .caption = TRUE, .low = 55});
+    const Front *front = result.plate->front;
+    assert_non_null(front);
+    assert_int_equal(front->spans, 2);
+    assert_memory_equal(front->begin, ((int[]){0, CAPTION_CHANGE, FRAMES}), 3 * sizeof(int));
+    for (int span = 0; span < 2; span++) {
+      double inside, outside;
+      share_of_front(front, span, &inside, &outside);
+      print_message("  %.3f of the caption, %.4f of the rest\n", inside, outside);
+      assert_true(inside > 0.85 && outside < 0.01); /* before loud stripes colours mix */
+    }
+    result_clear(&result);
+  }
+}
+
+static void nobody_stands_before_himself(void **state) {
+  const Set sets[] = {{.sway = 3}, {.sway = 110}, {.sway = 110, .blind = 4}, {.sway = 60, .noise = 8}};
+  for (gsize k = 0; k < G_N_ELEMENTS(sets); k++) {
+    Result result = film(sets[k]);
+    assert_null(result.plate->front);
+    result_clear(&result);
+  }
+}
+
 /* Mosaics are compared as a frame sees them. */
 static void joins_what_a_moving_camera_saw(void **state) {
   const Set sets[] = {{.sway = 60, .pan = 2.3f}, {.sway = 60, .grow = 0.003f}};
@@ -193,7 +243,7 @@ static void keeps_few_frames(void **state) {
     memset(frame->data[i % 3], 100, 64 * 16);
   for (int i = 0; i < 1000; i++) {
     plate_builder_add(builder, frame, NULL);
-    assert_true(av_buffer_get_ref_count(frame->buf[0]) <= PLATE_SAMPLES_MAX + 1);
+    assert_true(av_buffer_get_ref_count(frame->buf[0]) <= PLATE_SAMPLES_MAX + 2); /* and the last */
   }
   assert_true(av_buffer_get_ref_count(frame->buf[0]) > PLATE_SAMPLES_MAX / 2 - 1);
   av_frame_free(&frame);
@@ -209,6 +259,8 @@ int main(void) {
       cmocka_unit_test(shows_no_ghost_of_the_unnoticed),
       cmocka_unit_test(fills_behind_somebody_who_stands),
       cmocka_unit_test(sees_through_captions_that_change),
+      cmocka_unit_test(captions_stand_before_people),
+      cmocka_unit_test(nobody_stands_before_himself),
       cmocka_unit_test(joins_what_a_moving_camera_saw),
       cmocka_unit_test(keeps_few_frames),
   };

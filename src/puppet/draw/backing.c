@@ -11,6 +11,7 @@ struct Backing {
   gboolean direct; /* lies pixel on pixel under every frame */
   float x0, y0;
   float (*homography)[9];
+  Front front; /* no spans: nothing stands in front */
 };
 
 struct BackingRoom {
@@ -50,6 +51,12 @@ Backing *backing_new(const Plate *plate, const VideoInfo *info) {
                     even->width >= info->width && even->height >= info->height;
   if (!backing->direct && plate->homography && !plate->still)
     backing->homography = g_memdup2(plate->homography, sizeof *plate->homography * (gsize)plate->count);
+  if (plate->front && plate->front->alpha) {
+    backing->front = *plate->front;
+    backing->front.begin =
+        g_memdup2(plate->front->begin, sizeof *plate->front->begin * (gsize)(plate->front->spans + 1));
+    backing->front.alpha = image_copy(plate->front->alpha);
+  }
   return backing;
 }
 
@@ -58,7 +65,21 @@ void backing_free(Backing *backing) {
     return;
   av_frame_free(&backing->picture);
   g_free(backing->homography);
+  g_free(backing->front.begin);
+  image_free(backing->front.alpha);
   g_free(backing);
+}
+
+gboolean backing_front(const Backing *backing, int frame, BackingFront *view) {
+  const Front *front = &backing->front;
+  int span = 0;
+  if (!front->spans)
+    return FALSE;
+  while (span + 1 < front->spans && frame - backing->first >= front->begin[span + 1])
+    span++;
+  *view = (BackingFront){front->x, front->y, front->width, front->height,
+                         image_at(front->alpha, 0, span * (front->height / 2))};
+  return TRUE;
 }
 
 BackingRoom *backing_room_new(const VideoInfo *info) {

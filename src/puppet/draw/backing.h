@@ -19,6 +19,16 @@ typedef struct {
   gssize stride[3];
 } BackingView;
 
+/* What stands in front of everybody in a frame: alpha of 2 x 2 pixels each, from (x, y) on; x and y are even.
+ */
+typedef struct {
+  int x, y, width, height; /* frame pixels */
+  const guint8 *alpha;     /* [height / 2][width / 2] */
+} BackingFront;
+
+/* FALSE where nothing does. */
+gboolean backing_front(const Backing *backing, int frame, BackingFront *front);
+
 /* Memory for views of a moving camera; one for each thread. */
 typedef struct BackingRoom BackingRoom;
 BackingRoom *backing_room_new(const VideoInfo *info);

@@ -4,12 +4,17 @@
 #include "puppet/draw/compose.h"
 #include "base/plane.h"
 #include "base/simd.h"
+#include "puppet/draw/hold.h"
 #include "puppet/draw/veil.h"
 #include <math.h>
 #include <string.h>
 
 #define SHADOW 0.42f       /* how much light a foot on the ground takes away */
 #define SHADOW_ASPECT 4.4f /* width over height */
+#define SOMEBODY 25        /* mask values above are somebody */
+#define STRAY 0.08f        /* of the frame's height: how far a person may go on where writing ends the mask */
+#define STRAY_FROM 14      /* levels of difference from the plate that are noise */
+#define STRAY_TO 30        /* that are something else */
 #define FIXED 15           /* bits of the matrix */
 
 /* y = r R + g G + b B + a A, 1 << FIXED is one. */
@@ -24,7 +29,8 @@ struct Composer {
   guint8 black, white, fill[3];
   Veil *veil;
   BackingRoom *room;
-  guint32 *row[2]; /* two rows of a character over a whole frame's width */
+  guint32 *row[2];  /* two rows of a character over a whole frame's width */
+  GByteArray *kept; /* what stands in front, as the frame had it */
 };
 
 /* ITU-R BT.601, 709, 2020 non-constant; the numbers are those of AVColorSpace. */
@@ -86,6 +92,7 @@ Composer *composer_new(const VideoInfo *info, Background background, const guint
   }
   for (int i = 0; i < 2; i++)
     composer->row[i] = g_new0(guint32, (gsize)info->width + 2);
+  composer->kept = g_byte_array_new();
   return composer;
 }
 
@@ -96,6 +103,7 @@ void composer_free(Composer *composer) {
   backing_room_free(composer->room);
   g_free(composer->row[0]);
   g_free(composer->row[1]);
+  g_byte_array_unref(composer->kept);
   g_free(composer);
 }
 
@@ -119,7 +127,7 @@ static void dim(guint8 *p, int neutral, float light) {
   *p = (guint8)((float)neutral + (float)(*p - neutral) * light + 0.5f);
 }
 
-static void cast(const Composer *composer, const PainterShadow *shadow, AVFrame *frame) {
+static void cast(const Composer *composer, const PainterShadow *shadow, const Image *before, AVFrame *frame) {
   float a = shadow->size * 1.35f, b = a / SHADOW_ASPECT;
   if (!(shadow->strength > 0.02f && a > 1 && fabsf(shadow->x) < 1e5f && fabsf(shadow->y) < 1e5f && a < 1e5f))
     return;
@@ -132,7 +140,7 @@ static void cast(const Composer *composer, const PainterShadow *shadow, AVFrame 
         float dx = ((float)x + 0.5f - cx) / ra, dy = ((float)y + 0.5f - cy) / rb, square = dx * dx + dy * dy;
         if (square < 1)
           dim(frame->data[p] + (gssize)y * frame->linesize[p] + x, p ? 128 : composer->black,
-              light_left(square, shadow->strength));
+              light_left(square, shadow->strength * hold_at(before, (float)x + 0.5f, (float)y + 0.5f, width, height)));
       }
   }
 }
@@ -189,7 +197,7 @@ static const guint32 *fetch_row(const RasterBox *box, int y, int width, int x0, 
   return room;
 }
 
-static void lay_box(const Composer *composer, const RasterBox *box, AVFrame *frame) {
+static void lay_box(const Composer *composer, const RasterBox *box, const Image *before, AVFrame *frame) {
   int width = frame->width, height = frame->height;
   for (int y = MAX(0, box->y) & ~1; y < MIN(height, box->y + box->height); y += 2) {
     int x0 = width, x1 = 0, a, b;
@@ -200,8 +208,10 @@ static void lay_box(const Composer *composer, const RasterBox *box, AVFrame *fra
       continue;
     x0 &= ~1, x1 = (x1 + 1) & ~1;
     const guint32 *rows[2];
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < 2; k++) {
       rows[k] = fetch_row(box, y + k, width, x0, x1, composer->row[k]);
+      hold_row(before, y + k, x0, x1, width, height, composer->row[k]);
+    }
     for (int k = 0; k < 2 && y + k < height; k++)
       lay_luma(frame->data[0] + (gssize)(y + k) * frame->linesize[0] + x0, rows[k] + x0, MIN(x1, width) - x0,
                composer->mix[0]);
@@ -211,19 +221,117 @@ static void lay_box(const Composer *composer, const RasterBox *box, AVFrame *fra
   }
 }
 
-static void lay_alpha(const Composer *composer, const RasterBox *box, AVFrame *mask) {
+static void lay_alpha(const Composer *composer, const RasterBox *box, const Image *before, AVFrame *mask) {
   int range = composer->white - composer->black;
+  guint32 *row = composer->row[0];
   for (int y = MAX(0, box->y); y < MIN(mask->height, box->y + box->height); y++) {
     int x0, x1;
     if (!row_range(box, y, mask->width, &x0, &x1))
       continue;
     guint8 *out = mask->data[0] + (gssize)y * mask->linesize[0];
-    const guint8 *rgba = box->rgba + ((gssize)(y - box->y) * box->width - box->x) * 4;
+    fetch_row(box, y, mask->width, x0, x1, row);
+    hold_row(before, y, x0, x1, mask->width, mask->height, row);
     for (int x = x0; x < x1; x++) {
-      int a = rgba[4 * x + 3];
+      int a = (int)(row[x] >> 24);
       out[x] = (guint8)(out[x] + ((composer->white - out[x]) * a + (a ? range / 2 : 0)) / 255);
     }
   }
+}
+
+/* --- what stands in front --- */
+
+/* Copies the frame's own pixels there, plane after plane. */
+static gboolean keep_front(const Composer *composer, const ComposeInput *input, const AVFrame *frame,
+                           BackingFront *front) {
+  if (!input->backing || !backing_front(input->backing, input->index, front) ||
+      front->x + front->width > frame->width || front->y + front->height > frame->height)
+    return FALSE;
+  g_byte_array_set_size(composer->kept, 0);
+  for (int p = 0; p < 3; p++) {
+    int shift = p > 0;
+    for (int y = 0; y < front->height >> shift; y++)
+      g_byte_array_append(composer->kept,
+                          frame->data[p] + (gssize)(y + (front->y >> shift)) * frame->linesize[p] +
+                              (front->x >> shift),
+                          (guint)(front->width >> shift));
+  }
+  return TRUE;
+}
+
+/* Lays them over what was drawn meanwhile. */
+static void return_front(const Composer *composer, const BackingFront *front, AVFrame *frame) {
+  const guint8 *kept = composer->kept->data;
+  for (int p = 0; p < 3; p++) {
+    int shift = p > 0, columns = front->width >> shift;
+    for (int y = 0; y < front->height >> shift; y++, kept += columns) {
+      guint8 *out =
+          frame->data[p] + (gssize)(y + (front->y >> shift)) * frame->linesize[p] + (front->x >> shift);
+      const guint8 *alpha = front->alpha + (gssize)(y >> !shift) * (front->width / 2);
+      for (int x = 0; x < columns; x++) {
+        int a = alpha[x >> !shift];
+        out[x] = (guint8)((kept[x] * a + out[x] * (255 - a) + 127) / 255);
+      }
+    }
+  }
+}
+
+/* Whether one of the masks has somebody at (u, v), in shares of the frame. */
+static gboolean masked(const Image *const *masks, int count, float u, float v) {
+  for (int k = 0; k < count; k++)
+    if (*image_at(masks[k], MIN((int)(u * (float)masks[k]->width), masks[k]->width - 1),
+                  MIN((int)(v * (float)masks[k]->height), masks[k]->height - 1)) > SOMEBODY)
+      return TRUE;
+  return FALSE;
+}
+
+/* The columns [*x0, *x1) of blocks of the strip around which the people who are taken out are. */
+static gboolean near_people(const ComposeInput *input, const BackingFront *front, const AVFrame *frame,
+                            int *x0, int *x1) {
+  float reach = STRAY * (float)frame->height;
+  *x0 = front->width / 2, *x1 = 0;
+  for (int x = 0; x < front->width / 2; x += 2)
+    for (float y = (float)front->y - reach; y < (float)(front->y + front->height); y += 4)
+      if (y >= 0 && masked(input->replaced, input->replaced_count,
+                           (float)(front->x + 2 * x) / (float)frame->width, y / (float)frame->height)) {
+        *x0 = MIN(*x0, x), *x1 = MAX(*x1, x);
+        break;
+      }
+  *x0 = MAX(*x0 - (int)reach / 2, 0);
+  *x1 = MIN(*x1 + (int)reach / 2, front->width / 2);
+  return *x0 < *x1;
+}
+
+/* Masks end where writing crosses a person: what differs from the plate beside them, and is no writing, is
+ * theirs. */
+static void take_strays(const Composer *composer, const ComposeInput *input, const BackingFront *front,
+                        AVFrame *frame) {
+  int x0, x1, box[4] = {front->x, front->y, front->x + front->width, front->y + front->height};
+  BackingView view;
+  if (!near_people(input, front, frame, &x0, &x1))
+    return;
+  backing_view(input->backing, input->index, box, composer->room, &view);
+  for (int y = 0; y < front->height / 2; y++)
+    for (int x = x0; x < x1; x++) {
+      int fx = front->x / 2 + x, fy = front->y / 2 + y, difference = 0;
+      if (front->alpha[(gssize)y * (front->width / 2) + x] == 255)
+        continue;
+      for (int k = 0; k < 4; k++)
+        difference += ABS(frame->data[0][(gssize)(2 * fy + k / 2) * frame->linesize[0] + 2 * fx + k % 2] -
+                          view.plane[0][(gssize)(2 * fy + k / 2) * view.stride[0] + 2 * fx + k % 2]);
+      difference /= 4;
+      for (int p = 1; p < 3; p++)
+        difference += ABS(frame->data[p][(gssize)fy * frame->linesize[p] + fx] -
+                          view.plane[p][(gssize)fy * view.stride[p] + fx]);
+      int a = CLAMP((difference - STRAY_FROM) * 255 / (STRAY_TO - STRAY_FROM), 0, 255);
+      if (!a || masked(input->kept, input->kept_count, (2 * (float)fx + 1) / (float)frame->width,
+                       (2 * (float)fy + 1) / (float)frame->height))
+        continue;
+      for (int k = 0; k < 6; k++) {
+        int p = MAX(k - 3, 0), u = p ? fx : 2 * fx + k % 2, v = p ? fy : 2 * fy + k / 2;
+        guint8 *to = frame->data[p] + (gssize)v * frame->linesize[p] + u;
+        *to = (guint8)((*to * (255 - a) + view.plane[p][(gssize)v * view.stride[p] + u] * a + 127) / 255);
+      }
+    }
 }
 
 static void take_out(const Composer *composer, const ComposeInput *input, AVFrame *frame) {
@@ -238,21 +346,32 @@ static void take_out(const Composer *composer, const ComposeInput *input, AVFram
   veil_lay(composer->veil, &view, box, frame);
 }
 
+static const Image *who_stands_before(const ComposeInput *input, int box) {
+  return input->before ? input->before[box] : NULL;
+}
+
 void compose_frame(Composer *composer, AVFrame *frame, const ComposeInput *input, AVFrame *mask) {
   g_return_if_fail(frame->width == composer->info.width && frame->height == composer->info.height);
-  if (composer->background == BACKGROUND_ORIGINAL) {
+  BackingFront front;
+  gboolean covered = FALSE, original = composer->background == BACKGROUND_ORIGINAL;
+  if (original) {
+    covered = keep_front(composer, input, frame, &front);
     take_out(composer, input, frame);
+    if (covered)
+      take_strays(composer, input, &front, frame);
     for (int i = 0; i < input->box_count; i++)
       for (int side = 0; side < 2; side++)
-        cast(composer, &input->boxes[i].shadow[side], frame);
+        cast(composer, &input->boxes[i].shadow[side], who_stands_before(input, i), frame);
   } else {
     fill_frame(frame, composer->fill);
   }
   for (int i = 0; i < input->box_count; i++)
-    lay_box(composer, &input->boxes[i].picture, frame);
+    lay_box(composer, &input->boxes[i].picture, original ? who_stands_before(input, i) : NULL, frame);
+  if (covered)
+    return_front(composer, &front, frame);
   if (!mask)
     return;
   fill_frame(mask, (const guint8[3]){composer->black, 128, 128});
   for (int i = 0; i < input->box_count; i++)
-    lay_alpha(composer, &input->boxes[i].picture, mask);
+    lay_alpha(composer, &input->boxes[i].picture, original ? who_stands_before(input, i) : NULL, mask);
 }
