@@ -1,0 +1,265 @@
+/* A Render: first the Character and the Scene, where the job brings a picture and a video instead; then the
+ * drawing, whole by one child, or in a hurry in as many parts as there are cores, joined at the end.
+ *
+ * What is made on the way is taken into the store at once and named in the job's partial result, so another
+ * attempt begins where this one ended. */
+#include "app/renders.h"
+#include "worker/kinds.h"
+
+/* About the shares of the time that a render of a few seconds takes. */
+static const double weights[] = {10, 40, 50};
+enum { PART_CHARACTER, PART_SCENE, PART_DRAWING };
+#define MOST_CHUNKS 16
+
+typedef struct {
+  Run *run;
+  gboolean fast;
+  char *character, *scene; /* objects; character NULL where roles are cast */
+} Material;
+
+static void material_clear(Material *material) {
+  g_free(material->character);
+  g_free(material->scene);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Material, material_clear)
+
+/* --- Character and Scene --- */
+
+static void have_character(Material *material, char *object) {
+  material->character = object;
+  run_part_done(material->run, PART_CHARACTER);
+  run_reach(material->run, CHECKPOINT_REF);
+}
+
+static void have_scene(Material *material, char *object) {
+  material->scene = object;
+  run_part_done(material->run, PART_SCENE);
+  run_reach(material->run, CHECKPOINT_DRIVE | CHECKPOINT_BACKGROUND);
+}
+
+/* Runs one step and keeps its folder under the role. */
+typedef struct {
+  Material *material;
+  Step step;
+  const char *role;
+  char *out, *object;
+  GError *error;
+} Making;
+
+static gpointer run_making(gpointer data) {
+  Making *making = data;
+  Run *run = making->material->run;
+  json_auto_t *result = run_step(run, &making->step, &making->error);
+  making->object = result ? run_keep(run, making->role, making->out, TRUE, &making->error) : NULL;
+  if (!making->object)
+    run_abandon(run);
+  else if (making->step.part == PART_CHARACTER)
+    have_character(making->material, g_steal_pointer(&making->object));
+  else
+    have_scene(making->material, g_steal_pointer(&making->object));
+  return NULL;
+}
+
+static void making_clear(Making *making) {
+  g_clear_pointer(&making->step.task, json_decref);
+  g_free(making->out);
+  g_clear_error(&making->error);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Making, making_clear)
+
+/* What is there already, from the spec or an earlier attempt. */
+static void take_made(Material *material) {
+  Run *run = material->run;
+  const char *character = spec_string(run, "folder"), *scene = spec_string(run, "folder_scene");
+  g_autofree char *made_character = character ? g_strdup(character) : run_made(run, "character"),
+                  *made_scene = scene ? g_strdup(scene) : run_made(run, "scene");
+  if (made_character || json_object_get(run_job(run)->spec, "roles"))
+    have_character(material, g_steal_pointer(&made_character));
+  if (made_scene)
+    have_scene(material, g_steal_pointer(&made_scene));
+}
+
+static gboolean plan(Material *material, Making *character, Making *scene, GError **error) {
+  Run *run = material->run;
+  int cores = material->fast ? 0 : usual_cores(run);
+  if (!material->character && !json_object_get(run_job(run)->spec, "roles")) {
+    character->out = run_path(run, "character");
+    character->step = (Step){.part = PART_CHARACTER, .cores = cores, .share = 1};
+    if (!(character->step.task = character_task(run, spec_string(run, "picture"), character->out, error)))
+      return FALSE;
+  }
+  if (!material->scene) {
+    scene->out = run_path(run, "scene");
+    scene->step = (Step){.part = PART_SCENE, .cores = cores, .when_all = CHECKPOINT_DRIVE, .share = 1};
+    if (!(scene->step.task =
+              scene_task(run, spec_string(run, "video"), spec_string(run, "model"), scene->out, error)))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Side by side, unless the job is held on some cores: then both have the same ones, one after the other. */
+static gboolean make_material(Material *material, GError **error) {
+  g_auto(Making) character = {.material = material, .role = "character"},
+                 scene = {.material = material, .role = "scene"};
+  take_made(material);
+  if (!plan(material, &character, &scene, error))
+    return FALSE;
+  gboolean apart = !material->fast && usual_cores(material->run) > 0;
+  GThread *thread = character.step.task && scene.step.task && !apart
+                        ? g_thread_new("character", run_making, &character)
+                        : NULL;
+  if (character.step.task && !thread)
+    run_making(&character);
+  if (scene.step.task && !character.error)
+    run_making(&scene);
+  if (thread)
+    g_thread_join(thread);
+  /* The one that was only told to stop is not the reason. */
+  GError **reason = scene.error && (!character.error || !g_error_matches(scene.error, FAULT, FAULT_CANCELLED))
+                        ? &scene.error
+                        : &character.error;
+  if (!*reason)
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(reason));
+  return FALSE;
+}
+
+/* --- drawing --- */
+
+static json_t *cast(Material *material, GError **error) {
+  Objects *objects = run_app(material->run)->objects;
+  json_auto_t *roles = json_array();
+  const json_t *given = json_object_get(run_job(material->run)->spec, "roles"), *item;
+  size_t i;
+  if (!given) {
+    g_autofree char *path = objects_path(objects, material->character, error);
+    return path ? json_pack("[{s:i, s:s}]", "person", 0, "character", path) : NULL;
+  }
+  json_array_foreach(given, i, item) {
+    const char *folder = json_string_value(json_object_get(item, "folder"));
+    g_autofree char *path = folder ? objects_path(objects, folder, error) : NULL;
+    if (!path)
+      return NULL;
+    json_array_append_new(roles,
+                          json_pack("{s:I, s:s}", "person",
+                                    json_integer_value(json_object_get(item, "person")), "character", path));
+  }
+  return json_incref(roles);
+}
+
+/* The task without its outputs. */
+static json_t *drawing(Material *material, GError **error) {
+  const json_t *spec = run_job(material->run)->spec;
+  const char *background = spec_string(material->run, "background");
+  g_autofree char *scene = objects_path(run_app(material->run)->objects, material->scene, error);
+  json_t *roles = scene ? cast(material, error) : NULL, *colour = json_object_get(spec, "colour"),
+         *audio = json_object_get(spec, "audio");
+  if (!roles)
+    return NULL;
+  return json_pack("{s:s, s:s, s:o, s:s, s:o, s:b}", "do", "render", "scene", scene, "roles", roles,
+                   "background", background ? background : "original", "colour",
+                   colour ? json_deep_copy(colour) : json_pack("[i,i,i]", 0, 255, 0), "audio",
+                   audio == NULL || json_is_true(audio));
+}
+
+static gboolean wants_mask(Material *material) {
+  return g_strcmp0(spec_string(material->run, "background"), "transparent") == 0;
+}
+
+static json_t *draw_whole(Material *material, const char *out, const char *mask, GError **error) {
+  json_auto_t *task = drawing(material, error);
+  int cores = usual_cores(material->run);
+  if (!task)
+    return NULL;
+  json_object_set_new(task, "out", json_string(out));
+  if (mask)
+    json_object_set_new(task, "mask", json_string(mask));
+  json_object_set_new(task, "threads", json_integer(cores));
+  Step step = {.task = task, .part = PART_DRAWING, .cores = cores, .share = 1};
+  return run_step(material->run, &step, error);
+}
+
+static json_t *join_task(json_t *drawing, json_t *parts, gboolean audio, const char *out) {
+  return json_pack("{s:s, s:O, s:o, s:b, s:s}", "do", "join", "scene", json_object_get(drawing, "scene"),
+                   "parts", parts, "audio", audio, "out", out);
+}
+
+static json_t *join(Material *material, json_t *drawing, json_t *parts, gboolean audio, const char *out,
+                    GError **error) {
+  json_auto_t *task = join_task(drawing, parts, audio, out);
+  Step step = {.task = task, .part = -1};
+  return run_step(material->run, &step, error);
+}
+
+/* Every chunk on a core of its own; the sums of what they say. */
+static json_t *draw_chunks(Material *material, int chunks, const char *out, const char *mask,
+                           GError **error) {
+  json_auto_t *base = drawing(material, error), *videos = json_array(), *masks = json_array();
+  if (!base)
+    return NULL;
+  gboolean audio = json_is_true(json_object_get(base, "audio"));
+  Step steps[MOST_CHUNKS];
+  json_t *results[MOST_CHUNKS] = {NULL};
+  for (int i = 0; i < chunks; i++) {
+    g_autofree char *name = g_strdup_printf("part-%d.mp4", i), *path = run_path(material->run, name),
+                    *mask_name = g_strdup_printf("mask-%d.mp4", i),
+                    *mask_path = run_path(material->run, mask_name);
+    json_t *task = json_deep_copy(base);
+    json_object_update_new(task, json_pack("{s:i, s:i, s:i, s:b, s:s}", "part", i, "parts", chunks, "threads",
+                                           1, "audio", FALSE, "out", path));
+    if (mask)
+      json_object_set_new(task, "mask", json_string(mask_path));
+    json_array_append_new(videos, json_string(path));
+    json_array_append_new(masks, json_string(mask_path));
+    steps[i] = (Step){.task = task, .part = PART_DRAWING, .cores = 1, .share = 1.0 / chunks};
+  }
+  gboolean good = run_steps(material->run, steps, chunks, results, error);
+  json_int_t acted = 0;
+  for (int i = 0; i < chunks; i++) {
+    acted += json_integer_value(json_object_get(results[i], "acted"));
+    json_decref(steps[i].task);
+    if (i > 0)
+      g_clear_pointer(&results[i], json_decref);
+  }
+  json_auto_t *first = results[0];
+  json_auto_t *joined = good ? join(material, base, videos, audio, out, error) : NULL;
+  json_auto_t *masked = joined && mask ? join(material, base, masks, FALSE, mask, error) : NULL;
+  if (!joined || (mask && !masked))
+    return NULL;
+  json_object_set(first, "frames", json_object_get(joined, "frames"));
+  json_object_set_new(first, "acted", json_integer(acted));
+  return json_incref(first);
+}
+
+static gboolean take_results(Material *material, json_t *facts, const char *out, const char *mask,
+                             Yield *yield, GError **error) {
+  Run *run = material->run;
+  run_part_done(run, PART_DRAWING);
+  g_autofree char *video = run_keep(run, "video", out, FALSE, error);
+  g_autofree char *masked = video && mask ? run_keep(run, "mask", mask, FALSE, error) : NULL;
+  if (!video || (mask && !masked))
+    return FALSE;
+  run_reach(run, CHECKPOINT_RENDER);
+  yield->objects = json_pack("{s:s}", "video", video);
+  if (masked)
+    json_object_set_new(yield->objects, "mask", json_string(masked));
+  yield->result = json_copy(facts);
+  json_object_update(yield->result, yield->objects);
+  yield->charge = MIN(render_price(json_number_value(json_object_get(facts, "seconds")), material->fast),
+                      run_job(run)->price);
+  return TRUE;
+}
+
+gboolean render_work(Run *run, Yield *yield, GError **error) {
+  g_auto(Material) material = {.run = run, .fast = json_is_true(json_object_get(run_job(run)->spec, "fast"))};
+  run_parts(run, weights, G_N_ELEMENTS(weights));
+  if (!make_material(&material, error))
+    return FALSE;
+  g_autofree char *out = run_path(run, "video.mp4"), *mask_path = run_path(run, "mask.mp4");
+  const char *mask = wants_mask(&material) ? mask_path : NULL;
+  int chunks = (int)CLAMP(g_get_num_processors(), 2, MOST_CHUNKS);
+  json_auto_t *facts = material.fast ? draw_chunks(&material, chunks, out, mask, error)
+                                     : draw_whole(&material, out, mask, error);
+  return facts && take_results(&material, facts, out, mask, yield, error);
+}
