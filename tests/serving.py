@@ -33,8 +33,8 @@ class Server:
         found = re.search(r"http://[0-9.:]+", first)
         assert found, f"the server did not start: {first!r} {self.log_text()[-2000:]}"
         self.url = found.group(0)
-        if not (self.data / ".seen").exists():
-            (self.data / ".seen").touch()
+        if not (self.data.parent / f"{self.data.name}.seen").exists():
+            (self.data.parent / f"{self.data.name}.seen").touch()
             self.key = re.search(r"sk-\w+", self.process.stdout.readline().decode()).group(0)
         return self
 

@@ -1,6 +1,7 @@
 /* What Troupe serves beside the dialects: files behind signed links, jobs of every kind and their events, and
  * the pages that operators ask for. */
 #include "api/dialects.h"
+#include "api/pages.h"
 #include "api/shapes.h"
 #include "app/links.h"
 #include <string.h>
@@ -212,6 +213,9 @@ static const Route routes[] = {
     {"GET", "/api/jobs/{job_id}", get_job, 0, BODY_NONE, "read"},
     {"GET", "/api/jobs/{job_id}/deliveries", get_deliveries, 0, BODY_NONE, "read"},
     {"GET", "/api/jobs/{job_id}/events", get_events, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/openapi.json", page_openapi, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/docs", page_docs, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/docs/{file}", page_docs_file, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/healthz", get_health, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/readyz", get_ready, ROUTE_OPEN | ROUTE_UNCOUNTED | ROUTE_SLOW, BODY_NONE, NULL},
     {"GET", "/metrics", get_metrics, ROUTE_OPEN | ROUTE_UNCOUNTED | ROUTE_SLOW, BODY_NONE, NULL},

@@ -80,3 +80,15 @@ char *account_default(App *app, gboolean *fresh, GError **error) {
   g_autofree char *id = session ? account_own(session, fresh, error) : NULL;
   return id && session_commit(session, error) ? g_steal_pointer(&id) : NULL;
 }
+
+char *account_find(App *app, const char *name, GError **error) {
+  gboolean fresh;
+  if (!name)
+    return account_default(app, &fresh, error);
+  char *id = NULL;
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  if (!session || !one_text(session, &id, "SELECT id FROM accounts WHERE name = $1 ORDER BY created LIMIT 1",
+                            name, error))
+    return NULL;
+  return id ? id : fault_null(error, FAULT_INPUT, "There is no account \"%s\".", name);
+}

@@ -18,16 +18,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Caller, caller_free)
 
 /* The account of this installation, made at the first start (fresh: TRUE then). Transfer full. */
 char *account_default(App *app, gboolean *fresh, GError **error);
+/* The account of that name, or the installation's for NULL (transfer full). FAULT_INPUT when there is none.
+ */
+char *account_find(App *app, const char *name, GError **error);
 
 typedef struct {
-  const char *dialect;  /* "viggle" or "prism" */
-  const char *scopes;   /* NULL: "*" */
-  gint64 credits;       /* granted to the account, hundredths; 0 for none */
-  gint64 expires;       /* milliseconds since 1970; 0 for never */
-  gboolean new_account; /* make an account of its own for it (`key create --account NAME`); NULL name below:
-                           the default account */
-  const char
-      *account; /* name of the account, made when there is none of that name; NULL: the installation's */
+  const char *dialect; /* "viggle" or "prism" */
+  const char *scopes;  /* NULL: "*" */
+  gint64 credits;      /* granted to the account, hundredths; 0 for none */
+  gint64 expires;      /* milliseconds since 1970; 0 for never */
+  const char *account; /* by name, made when there is none of that name; NULL: the installation's */
 } KeyOptions;
 
 /* The key itself, shown this once (transfer full). FAULT_USAGE, FAULT_STORE. */

@@ -32,6 +32,12 @@ int command_render(int argc, char **argv);
 int command_character(int argc, char **argv);
 int command_scene(int argc, char **argv);
 int command_pose(int argc, char **argv);
+int command_serve(int argc, char **argv);
+int command_work(int argc, char **argv);
+int command_key(int argc, char **argv);
+int command_credit(int argc, char **argv);
+int command_template(int argc, char **argv);
+int command_watch(int argc, char **argv);
 int command_models(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_engine(int argc, char **argv); /* hidden */

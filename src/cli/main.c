@@ -15,6 +15,12 @@ const Command commands[] = {
     {"character", "PICTURE -o FOLDER", "make a character from one picture", command_character},
     {"scene", "VIDEO -o FOLDER", "prepare a driving video", command_scene},
     {"pose", "PICTURE|VIDEO", "find people and their joints", command_pose},
+    {"serve", "", "serve the HTTP APIs, with workers", command_serve},
+    {"work", "--pool NAME", "do the jobs of one pool", command_work},
+    {"key", "create|list|revoke KEY", "keys of the server's accounts", command_key},
+    {"credit", "add CREDITS|show", "credits of the server's accounts", command_credit},
+    {"template", "add SCENE-FOLDER|list|remove ID", "publish scenes for all accounts", command_template},
+    {"watch", "JOB", "follow a job of the server", command_watch},
     {"models", "", "list the networks and where they are", command_models},
     {"doctor", "", "check that everything needed is there", command_doctor},
 };
@@ -37,8 +43,8 @@ static void print_usage(FILE *to) {
 }
 
 int main(int argc, char **argv) {
-  /* Frames come and go at the same few sizes: keeping their memory instead of handing it back to the system after each saves a
-   * twentieth of the time of a render. */
+  /* Frames come and go at the same few sizes: keeping their memory instead of handing it back to the system
+   * after each saves a twentieth of the time of a render. */
   mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
   mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
   setlocale(LC_ALL, "");

@@ -1,0 +1,49 @@
+/* troupe work: one worker process, until it is told to stop. */
+#include "cli/settings.h"
+#include "puppet/render.h"
+#include "worker/worker.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+/* A signal handler can only reach what is global. */
+static Worker *working;
+
+static void on_signal(int number) {
+  worker_stop(working);
+  signal(number, SIG_DFL); /* a second one ends it at once, and its children with it */
+}
+
+static void work(App *app, const char *pool) {
+  WorkerOptions options = {.pool = pool, .grace = WORKER_GRACE};
+  g_autoptr(Worker) worker = worker_new(app, &options);
+  working = worker;
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+  worker_run(worker);
+  signal(SIGINT, SIG_IGN);
+  signal(SIGTERM, SIG_IGN);
+  working = NULL;
+}
+
+int command_work(int argc, char **argv) {
+  umask(077); /* the data folder is nobody else's business */
+  char *pool = NULL;
+  const GOptionEntry own[] = {
+      {"pool", 0, 0, G_OPTION_ARG_STRING, &pool, "Whose jobs to do: V4_Preview or V3_Preview", "NAME"},
+      {NULL}};
+  GError *error = NULL;
+  g_auto(ServerSettings) settings = {0};
+  CommonOptions common = {0};
+  g_autoptr(App) app = server_command_open("work", own, &settings, &common, &argc, &argv, &error);
+  if (app && argc > 1)
+    fault(&error, FAULT_USAGE, "work takes no arguments, only options; `troupe work --help` lists them.");
+  else if (app && !pool)
+    fault(&error, FAULT_USAGE, "say whose jobs to do: --pool %s or --pool %s.", RENDER_MODEL_VOLUMETRIC,
+          RENDER_MODEL_FLAT);
+  else if (app && render_model_known(pool, &error))
+    work(app, pool);
+  g_free(pool);
+  g_free(common.models);
+  return cli_finish("work", error);
+}
