@@ -163,18 +163,17 @@ static gboolean sniff(const KindFacts *kind, const InputSource *source, const Dr
                 kind->kinds);
 }
 
-/* What the child says of a file it calls by its path, in the words of the request. */
-static gboolean child_refused(const KindFacts *kind, const InputSource *source, const Draft *draft,
-                              const ChildOutcome *outcome, GError **error) {
+/* The child may have been taken over by the file: of what it says only what an inspection can find is
+ * believed. */
+static gboolean child_refused(const KindFacts *kind, const InputSource *source, const ChildOutcome *outcome,
+                              GError **error) {
   if (!outcome->code)
     return refuse(error, kind->broken, "%s cannot be decoded. Send %s.", source->field, kind->kinds);
   Refusal why = refusal_named(outcome->code);
-  g_autofree char *base = g_path_get_basename(draft->path);
-  GString *message = g_string_new(outcome->message);
-  g_string_replace(message, draft->path, source->field, 0);
-  g_string_replace(message, base, source->field, 0);
-  g_autofree char *said = g_string_free(message, FALSE);
-  return refuse(error, why, "%s", said);
+  if (why >= REFUSAL_PICTURE_FORMAT && why <= REFUSAL_VIDEO_BROKEN)
+    return refuse(error, why, "%s: %s", source->field, outcome->message);
+  return fault(error, why == REFUSAL_BUSY ? FAULT_STORE : FAULT_INTERNAL, "%s could not be inspected: %s",
+               source->field, outcome->message);
 }
 
 static gboolean look(App *app, const KindFacts *kind, const InputSource *source, const Draft *draft,
@@ -193,7 +192,7 @@ static gboolean look(App *app, const KindFacts *kind, const InputSource *source,
   if (!ran)
     return FALSE;
   if (!outcome.result)
-    return child_refused(kind, source, draft, &outcome, error);
+    return child_refused(kind, source, &outcome, error);
   *facts = g_steal_pointer(&outcome.result);
   return TRUE;
 }
