@@ -6,8 +6,10 @@
 #include "base/pipeline.h"
 #include "puppet/draw/compose.h"
 #include "puppet/draw/puppet.h"
+#include "puppet/motion/standing.h"
 
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
 
 #define MAX_WORKERS 4
@@ -39,6 +41,8 @@ typedef struct {
   AVFrame *mask;             /* the character's, NULL when none is wanted */
   SharedBacking *background; /* reference; NULL unless the background is the original one */
   Image *replaced, *kept;    /* masks of people, NULL where there is nobody */
+  int roles;
+  Image **before; /* [roles] mask of the kept people who stand before each character; NULL for nobody */
   gboolean acted;
 } Frame;
 
@@ -50,12 +54,16 @@ static void frame_free(gpointer data) {
     g_atomic_rc_box_release_full(frame->background, shared_backing_clear);
   image_free(frame->replaced);
   image_free(frame->kept);
+  for (int k = 0; k < frame->roles; k++)
+    image_free(frame->before[k]);
+  g_free(frame->before);
   g_free(frame);
 }
 
 typedef struct {
   Painter **painters; /* one per role */
   PainterBox *boxes;
+  const Image **before; /* of the boxes */
   Composer *composer;
 } Worker;
 
@@ -64,8 +72,11 @@ typedef struct {
   const RenderOptions *options;
   Progress *progress;
   int roles;
+  int first, count;   /* frames of the Scene that are drawn */
   Puppet **puppets;   /* [roles] */
+  guint *track;       /* [roles] index of the track that each plays */
   gboolean *replaced; /* [tracks] */
+  Standing *standing;
   Worker workers[MAX_WORKERS];
   int worker_count;
   VideoIn *in;
@@ -83,12 +94,15 @@ static void render_clear(Render *render) {
       painter_free(worker->painters[k]);
     g_free(worker->painters);
     g_free(worker->boxes);
+    g_free(worker->before);
     composer_free(worker->composer);
   }
   for (int k = 0; k < render->roles && render->puppets; k++)
     puppet_free(render->puppets[k]);
   g_free(render->puppets);
+  g_free(render->track);
   g_free(render->replaced);
+  standing_free(render->standing);
   if (render->background)
     g_atomic_rc_box_release_full(render->background, shared_backing_clear);
   scene_masks_free(render->masks);
@@ -116,11 +130,26 @@ static gboolean read_background(Render *render, Frame *frame, GError **error) {
   return TRUE;
 }
 
+/* The masks of those who keep their look and stand before a character. */
+static gboolean read_before(Render *render, Frame *frame, const gboolean *kept, int role, GError **error) {
+  guint people = render->scene->tracks->tracks->len;
+  g_autofree gboolean *nearer = g_new(gboolean, people);
+  gboolean any = FALSE;
+  for (guint i = 0; i < people; i++)
+    any |= nearer[i] = kept[i] && standing_before(render->standing, i, render->track[role], frame->number);
+  return !any || scene_masks_union(render->masks, frame->number, nearer, &frame->before[role], error);
+}
+
 static gboolean read_masks(Render *render, Frame *frame, GError **error) {
   guint people = render->scene->tracks->tracks->len;
   g_autofree gboolean *kept = g_new(gboolean, people);
   for (guint i = 0; i < people; i++)
     kept[i] = !render->replaced[i];
+  frame->roles = render->roles;
+  frame->before = g_new0(Image *, render->roles);
+  for (int k = 0; k < render->roles; k++)
+    if (!read_before(render, frame, kept, k, error))
+      return FALSE;
   return scene_masks_union(render->masks, frame->number, render->replaced, &frame->replaced, error) &&
          scene_masks_union(render->masks, frame->number, kept, &frame->kept, error);
 }
@@ -134,29 +163,48 @@ static AVFrame *mask_frame(const AVFrame *picture) {
   return mask;
 }
 
+/* The next picture that is wanted; NULL at the end, or with *error. */
+static AVFrame *next_picture(Render *render, GError **error) {
+  const Scene *scene = render->scene;
+  int frames = scene->tracks->frames, end = render->first + render->count;
+  while (render->read < end || end == frames) {
+    GError *problem = NULL;
+    AVFrame *picture = video_in_next(render->in, &problem);
+    if (!picture) {
+      if (problem)
+        g_propagate_error(error, problem);
+      else if (render->read != frames)
+        fault(error, FAULT_INPUT, "The Scene %s is damaged: its video has %d of %d frames. Prepare it again.",
+              scene->folder, render->read, frames);
+      return NULL;
+    }
+    if (render->read == frames) {
+      av_frame_free(&picture);
+      return fault_null(error, FAULT_INPUT,
+                        "The Scene %s is damaged: its video has more than %d frames. Prepare it again.",
+                        scene->folder, frames);
+    }
+    if (render->read++ >= render->first)
+      return picture;
+    av_frame_free(&picture);
+    if (!progress_continue(render->progress, error))
+      return NULL;
+  }
+  return NULL;
+}
+
 static gboolean read_frame(gpointer user, gpointer *item, GError **error) {
   Render *render = user;
   GError *problem = NULL;
-  AVFrame *picture = video_in_next(render->in, &problem);
-  if (problem) {
-    g_propagate_error(error, problem);
-    return FALSE;
+  AVFrame *picture = next_picture(render, &problem);
+  if (!picture) {
+    if (problem)
+      g_propagate_error(error, problem);
+    return problem == NULL;
   }
-  int frames = render->scene->tracks->frames;
-  if (!picture)
-    return render->read == frames ||
-           fault(error, FAULT_INPUT,
-                 "The Scene %s is damaged: its video has %d of %d frames. Prepare it again.",
-                 render->scene->folder, render->read, frames);
   Frame *frame = g_new0(Frame, 1);
   frame->picture = picture;
-  frame->number = render->read++;
-  if (frame->number >= frames) {
-    frame_free(frame);
-    return fault(error, FAULT_INPUT,
-                 "The Scene %s is damaged: its video has more than %d frames. Prepare it again.",
-                 render->scene->folder, frames);
-  }
+  frame->number = render->read - 1;
   gboolean good = progress_continue(render->progress, error);
   if (good && render->options->background == BACKGROUND_ORIGINAL)
     good = read_background(render, frame, error) && read_masks(render, frame, error);
@@ -172,21 +220,24 @@ static gboolean read_frame(gpointer user, gpointer *item, GError **error) {
 
 /* --- drawing --- */
 
-/* Who stands lower in the frame is nearer. */
-static int compare_ground(gconstpointer a, gconstpointer b) {
-  const PainterBox *p = a, *q = b;
-  int y = p->picture.y + p->picture.height, z = q->picture.y + q->picture.height;
-  return (y > z) - (y < z);
+/* Draws the characters of a frame, the farthest first; returns their number. */
+static int draw_boxes(const Render *render, Worker *worker, const Frame *frame) {
+  g_autofree guint *order = g_memdup2(render->track, sizeof *order * (gsize)render->roles);
+  standing_sort(render->standing, frame->number, order, render->roles);
+  int boxes = 0;
+  for (int i = 0; i < render->roles; i++)
+    for (int k = 0; k < render->roles; k++)
+      if (render->track[k] == order[i] &&
+          painter_draw(worker->painters[k], frame->number, &worker->boxes[boxes]))
+        worker->before[boxes++] = frame->before ? frame->before[k] : NULL;
+  return boxes;
 }
 
 static gboolean draw_frame(gpointer user, int number, gpointer item, GError **error) {
   Render *render = user;
   Worker *worker = &render->workers[number];
   Frame *frame = item;
-  int boxes = 0;
-  for (int k = 0; k < render->roles; k++)
-    boxes += painter_draw(worker->painters[k], frame->number, &worker->boxes[boxes]);
-  qsort(worker->boxes, (gsize)boxes, sizeof *worker->boxes, compare_ground);
+  int boxes = draw_boxes(render, worker, frame);
   const Image *replaced[] = {frame->replaced}, *kept[] = {frame->kept};
   ComposeInput input = {.index = frame->number,
                         .backing = frame->background ? frame->background->backing : NULL,
@@ -195,7 +246,8 @@ static gboolean draw_frame(gpointer user, int number, gpointer item, GError **er
                         .kept = kept,
                         .kept_count = frame->kept != NULL,
                         .boxes = worker->boxes,
-                        .box_count = boxes};
+                        .box_count = boxes,
+                        .before = worker->before};
   compose_frame(worker->composer, frame->picture, &input, frame->mask);
   frame->acted = boxes > 0;
   return TRUE;
@@ -210,7 +262,7 @@ static gboolean write_frame(gpointer user, gpointer item, GError **error) {
       (frame->mask && !video_out_write(render->mask_out, frame->mask, error)))
     return FALSE;
   render->acted += frame->acted;
-  progress_report(render->progress, "Rendering", ++render->written, render->scene->tracks->frames);
+  progress_report(render->progress, "Rendering", ++render->written, render->count);
   return TRUE;
 }
 
@@ -250,11 +302,17 @@ static gboolean cast(Render *render, const Role *roles, GError **error) {
   const Tracks *tracks = render->scene->tracks;
   gboolean flat = g_str_equal(render->scene->model, RENDER_MODEL_FLAT);
   render->puppets = g_new0(Puppet *, render->roles);
+  render->track = g_new0(guint, render->roles);
   render->replaced = g_new0(gboolean, tracks->tracks->len);
+  render->standing = standing_new(tracks);
   for (int k = 0; k < render->roles; k++) {
     guint track = 0;
     if (!find_track(tracks, roles[k].person, &track, error))
       return FALSE;
+    if (render->replaced[track])
+      return fault(error, FAULT_USAGE, "Two characters cannot play the same person %d.",
+                   ((const Track *)tracks->tracks->pdata[track])->id);
+    render->track[k] = track;
     render->replaced[track] = TRUE;
     render->puppets[k] =
         puppet_new(roles[k].character->rig, tracks->tracks->pdata[track], tracks, flat, render->progress);
@@ -263,11 +321,13 @@ static gboolean cast(Render *render, const Role *roles, GError **error) {
 }
 
 static void hire_workers(Render *render) {
-  render->worker_count = (int)CLAMP(g_get_num_processors(), 1u, (guint)MAX_WORKERS);
+  int threads = render->options->threads ? render->options->threads : (int)g_get_num_processors();
+  render->worker_count = CLAMP(threads, 1, MAX_WORKERS);
   for (int i = 0; i < render->worker_count; i++) {
     Worker *worker = &render->workers[i];
     worker->painters = g_new0(Painter *, render->roles);
     worker->boxes = g_new0(PainterBox, render->roles);
+    worker->before = g_new0(const Image *, render->roles);
     for (int k = 0; k < render->roles; k++)
       worker->painters[k] = painter_new(render->puppets[k], &render->scene->info);
     worker->composer =
@@ -282,7 +342,9 @@ static gboolean open_files(Render *render, const char *out, GError **error) {
     return FALSE;
   if (options->background == BACKGROUND_ORIGINAL && !(render->masks = scene_masks_open(scene, error)))
     return FALSE;
-  if (!(render->out = video_out_open(out, &scene->info, scene->source, options->quality, error)))
+  if (!(render->out =
+            video_out_open(out, &scene->info, render->count < scene->tracks->frames ? NULL : scene->source,
+                           options->quality, error)))
     return FALSE;
   if (options->mask &&
       !(render->mask_out = video_out_open(options->mask, &scene->info, NULL, options->quality, error)))
@@ -290,16 +352,46 @@ static gboolean open_files(Render *render, const char *out, GError **error) {
   return TRUE;
 }
 
+static gboolean choose_frames(Render *render, GError **error) {
+  const RenderOptions *options = render->options;
+  int frames = render->scene->tracks->frames;
+  gboolean all = !options->first && !options->count;
+  render->first = options->first;
+  render->count = all ? frames : options->count;
+  if (options->first < 0 || render->count < 1 || options->first > frames - render->count)
+    return fault(error, FAULT_USAGE, "The Scene has %d frames; %d frames from %d on are not in it.", frames,
+                 options->count, options->first);
+  return TRUE;
+}
+
+/* Holds the calling thread, and all that it will start, on the processor where it is. */
+static gboolean bind_to_one(cpu_set_t *before) {
+  cpu_set_t one;
+  int here = sched_getcpu();
+  if (here < 0 || here >= CPU_SETSIZE || sched_getaffinity(0, sizeof *before, before) != 0)
+    return FALSE;
+  CPU_ZERO(&one);
+  CPU_SET(here, &one);
+  return sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+static gboolean run(Render *render, const Role *roles, const char *out, GError **error) {
+  static const PipelineStages stages = {read_frame, draw_frame, write_frame, frame_free};
+  if (!choose_frames(render, error) || !cast(render, roles, error) || !open_files(render, out, error))
+    return FALSE;
+  hire_workers(render);
+  return pipeline_run(&stages, render->worker_count, FRAMES_IN_FLIGHT, render, error) &&
+         publish(render, error);
+}
+
 gboolean render_video(Scene *scene, const Role *roles, int count, const RenderOptions *options,
                       const char *out, RenderResult *result, Progress *progress, GError **error) {
-  static const PipelineStages stages = {read_frame, draw_frame, write_frame, frame_free};
   g_auto(Render) render = {.scene = scene, .options = options, .progress = progress, .roles = count};
-  if (!cast(&render, roles, error) || !open_files(&render, out, error))
-    return FALSE;
-  hire_workers(&render);
-  if (!pipeline_run(&stages, render.worker_count, FRAMES_IN_FLIGHT, &render, error) ||
-      !publish(&render, error))
-    return FALSE;
+  cpu_set_t before;
+  gboolean bound = options->threads == 1 && bind_to_one(&before);
+  gboolean good = run(&render, roles, out, error);
+  if (bound)
+    sched_setaffinity(0, sizeof before, &before);
   *result = (RenderResult){.frames = render.written, .acted = render.acted};
-  return TRUE;
+  return good;
 }

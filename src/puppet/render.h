@@ -21,6 +21,13 @@ typedef struct {
   guint8 colour[3]; /* of BACKGROUND_SOLID, RGB */
   const char *mask; /* where the mask video goes, or NULL for none */
   VideoQuality quality;
+  /* A run of the Scene's frames, both 0 for all. Its pictures are those that they would be in the whole, at
+   * the times they have there; a part has no sound (media/video_join.h makes one video of the parts). */
+  int first, count;
+  /* 0: as many as there are processors. The encoder's number is fixed, since its choices depend on it; a
+   * render that is to stay on one processor is bound to it, with all its threads, by 1. No byte depends on
+   * it. */
+  int threads;
 } RenderOptions;
 
 typedef struct {

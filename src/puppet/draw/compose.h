@@ -31,6 +31,8 @@ typedef struct {
   int kept_count;
   const PainterBox *boxes; /* characters, back to front */
   int box_count;
+  /* By box: mask of those of the others who stand before it, or NULL; NULL as a whole for nobody. */
+  const Image *const *before;
 } ComposeInput;
 
 /* frame: yuv420p of the video's size, writable. mask, where not NULL: the same; receives the characters'
