@@ -11,6 +11,7 @@
 
 #define DEGREES ((float)G_PI / 180)
 #define HEIGHT_OVER_NOSE 1.13f /* whole height over ankle to nose */
+#define TOP_OVER_CROWN 1.06f   /* the same of a bare head over ankle to crown joint */
 #define ARM_SPAN_LIMIT 1.15f
 
 /* The character as it stands in its picture. */
@@ -97,7 +98,9 @@ static float choose_size(const Build *b, const Driver *d) {
   float size = driver / MAX(own, 1.0f);
   if (b->has_legs) {
     float ankles = MAX(b->joint[JOINT_LEFT_ANKLE][1], b->joint[JOINT_RIGHT_ANKLE][1]);
-    size = MIN(size, driver * HEIGHT_OVER_NOSE / MAX(ankles - b->rig->top, 1.0f));
+    /* What rises above the crown is a hat or hair; it must not make the body small. */
+    float height = MIN(ankles - b->rig->top, TOP_OVER_CROWN * (ankles - b->joint[JOINT_CROWN][1]));
+    size = MIN(size, driver * HEIGHT_OVER_NOSE / MAX(height, 1.0f));
   }
   float span = d->shoulder_width + 2 * (d->length[BONE_LEFT_UPPER_ARM] + d->length[BONE_LEFT_FOREARM]);
   return MIN(size, ARM_SPAN_LIMIT * span / MAX(b->span, 1.0f));

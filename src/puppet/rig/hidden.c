@@ -286,16 +286,44 @@ static void own_pixels(const Cutting *cutting, Masks *masks, Part part) {
   for (int i = 0; i < cutting->n; i++)
     masks->keep->v[i] = cutting->near[i] == part;
 }
+/* The lowest row of the skirt in a column, 0 where it does not hang there. */
+static float lowest_cloth(const Cutting *cutting, int x) {
+  const Parts *parts = cutting->parts;
+  for (int y = MIN(parts->height - 1, (int)(parts->hem + 0.01f * parts->unit)); y > 0 && x >= 0; y--)
+    if (x < parts->width && parts->label[y * parts->width + x] == PART_TORSO)
+      return (float)y + 1;
+  return 0;
+}
+
+/* The hem as it goes on behind a leg: straight from the one side of the leg to the other. */
+static void hem_behind_leg(const Cutting *cutting, int side, float *hem) {
+  const Parts *parts = cutting->parts;
+  int first = parts->width, last = -1, beside = MAX(2, (int)(0.006f * parts->unit));
+  for (int y = MAX(0, (int)parts->leg_hem[side]); y < MIN(parts->height, (int)parts->hem); y++)
+    for (int x = 0; x < parts->width; x++)
+      if (parts->label[y * parts->width + x] == PART_LEFT_LEG + side) {
+        first = MIN(first, x);
+        last = MAX(last, x);
+      }
+  float from = lowest_cloth(cutting, first - beside), to = lowest_cloth(cutting, last + beside);
+  from = from > 0 ? from : to, to = to > 0 ? to : from;
+  for (int x = MAX(0, first - beside); x <= MIN(parts->width - 1, last + beside); x++)
+    hem[x] = MAX(hem[x], from + (to - from) * (float)(x - first) / (float)MAX(1, last - first));
+}
+
 /* Where legs stand before the far side of a skirt, that side behind them. */
 Masks *masks_of_back(const Cutting *cutting) {
   const Parts *parts = cutting->parts;
   Masks *masks = masks_new(parts);
+  g_autofree float *hem = g_new0(float, parts->width);
+  hem_behind_leg(cutting, 0, hem);
+  hem_behind_leg(cutting, 1, hem);
   for (int i = 0; i < cutting->n; i++) {
     Part part = parts->label[i];
     float y = (float)(i / parts->width) + 0.5f;
     if (part == PART_LEFT_LEG || part == PART_RIGHT_LEG)
-      masks->hidden->v[i] = y < parts->hem + 0.003f * parts->unit &&
-                            y > parts->leg_hem[part - PART_LEFT_LEG] - 0.02f * parts->unit;
+      masks->hidden->v[i] =
+          y < hem[i % parts->width] && y > parts->leg_hem[part - PART_LEFT_LEG] - 0.02f * parts->unit;
   }
   plane_dilate(masks->hidden, 0.005f * parts->unit); /* a little under the near side's edges */
   return masks;

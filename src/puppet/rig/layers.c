@@ -49,24 +49,30 @@ static void forget_ornaments(const Parts *parts, Plane *known) {
       known->v[i] = 0;
 }
 
-/* The layer's colours everywhere near it: its own pixels away from other parts (whose shadows lie beside
- * them), continued. sheer: a fourth plane of alpha is continued likewise. */
-static void paint(const Cutting *cutting, Part part, gboolean sheer, Plane *colour[4]) {
+/* The layer's colours everywhere near it: the pixels that it shows, away from other parts (whose shadows lie
+ * beside them), continued. A bare shoulder that the torso keeps of the arm is continued as skin. sheer: a
+ * fourth plane of alpha is continued likewise. */
+static void paint(const Cutting *cutting, Part part, const Plane *keep, gboolean sheer, Plane *colour[4]) {
   const Parts *parts = cutting->parts;
   float margin = (sheer ? 0.025f : part == PART_TORSO ? 0.016f : 0.009f) * parts->unit;
   g_autoptr(Plane) foreign = plane_new(parts->width, parts->height),
                    known = plane_new(parts->width, parts->height);
   for (int i = 0; i < cutting->n; i++)
-    foreign->v[i] = parts->label[i] != PART_NONE && parts->label[i] != part;
+    foreign->v[i] = parts->label[i] != PART_NONE && parts->label[i] != part && keep->v[i] < 0.5f;
   g_autoptr(Plane) distance = plane_distance(foreign, 0.5f, NULL);
   for (int i = 0; i < cutting->n; i++) {
     float y = (float)(i / parts->width) + 0.5f;
-    known->v[i] = parts->label[i] == part && distance->v[i] > margin &&
+    float apart = parts->label[i] == part ? margin : keep->v[i] > 0.5f ? 0.3f * margin : G_MAXFLOAT;
+    known->v[i] = distance->v[i] > apart &&
                   parts->alpha->v[i] > (sheer ? 0.3f : 0.8f) &&
                   (!sheer || y > MIN(parts->leg_hem[0], parts->leg_hem[1]) + 0.03f * parts->unit);
   }
+  g_autoptr(Plane) all = plane_copy(known);
   if (!sheer)
     forget_ornaments(parts, known);
+  for (int i = 0; i < cutting->n; i++)
+    if (parts->label[i] != part)
+      known->v[i] = all->v[i];
   int w = MAX(1, parts->width / 2), h = MAX(1, parts->height / 2);
   g_autoptr(Plane) share = plane_resize(known, w, h);
   Plane *small[4] = {NULL};
@@ -151,7 +157,7 @@ static Cut *finish(const Cutting *cutting, const Image *cutout, LayerKind kind, 
     any |= (all->v[i] = MAX(masks->keep->v[i], masks->hidden->v[i])) > 0;
   if (!any)
     return NULL;
-  paint(cutting, part, kind == LAYER_BACK, colour);
+  paint(cutting, part, masks->keep, kind == LAYER_BACK, colour);
   soften(masks->keep, 0.0018f * parts->unit);
   soften(all, 0.0018f * parts->unit);
   Cut *cut = cut_picture(cutting, cutout, kind, masks->keep, all, masks->shade, colour);

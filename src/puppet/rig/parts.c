@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MARGIN 0.03f /* of H around the cutout */
+#define MARGIN 0.03f      /* of H around the cutout */
+#define CLEAR_CHANGE 0.6f /* of the clearest change of colour along a leg */
 
 /* --- frame --- */
 
@@ -193,25 +194,28 @@ static float silhouette_width(const Parts *parts, int y) {
   return last < first ? 0 : (float)(last - first + 1);
 }
 
-/* Between from and to along a leg (0 hip, 1 knee): where the colours above and below differ most. */
-static float sharpest_change(const Parts *parts, const float hip[2], const float knee[2], float from,
-                             float to) {
-  float length = MAX(1, point_distance(hip, knee)), apart = 0.009f * parts->unit / length, most = -1,
-        best = from;
-  for (float t = from; t <= MIN(to, 1); t += 0.002f * parts->unit / length) {
-    float p[2], above[3], below[3];
+/* Between from and to along a leg (0 hip, 1 knee): the lowest place where the colours above and below differ
+ * about as much as they do anywhere. Sheer cloth ends below the opaque one. */
+static float first_change(const Parts *parts, const float hip[2], const float knee[2], float from, float to) {
+  enum { STEPS = 40 };
+  float length = MAX(1, point_distance(hip, knee)), apart = 0.009f * parts->unit / length;
+  float difference[STEPS] = {0}, most = 0;
+  to = MIN(to, 1);
+  for (int i = 0; i < STEPS; i++) {
+    float t = to + (from - to) * (float)i / (STEPS - 1), p[2], above[3], below[3];
     point_mix(hip, knee, t - apart, p);
     gboolean known = colour_of_disc(parts->lab, parts->alpha, p, 0.007f * parts->unit, above);
     point_mix(hip, knee, t + apart, p);
     if (!known || !colour_of_disc(parts->lab, parts->alpha, p, 0.007f * parts->unit, below))
       continue;
-    float difference = colour_distance(above, below, 1);
-    if (difference > most) {
-      most = difference;
-      best = t;
-    }
+    difference[i] = colour_distance(above, below, 1);
+    most = MAX(most, difference[i]);
   }
-  return best;
+  int best = 0;
+  while (best + 1 < STEPS &&
+         (difference[best] < CLEAR_CHANGE * most || difference[best + 1] > difference[best]))
+    best++;
+  return to + (from - to) * (float)best / (STEPS - 1);
 }
 
 /* Up along a leg from its knee until its colour changes for good: where an opaque skirt begins. */
@@ -240,8 +244,8 @@ static float leg_hem(const Parts *parts, int side) {
   if (different < 4)
     return parts->hem;
   point_mix(hip, knee,
-            sharpest_change(parts, hip, knee, change - 0.01f * parts->unit / length,
-                            change + 0.04f * parts->unit / length),
+            first_change(parts, hip, knee, change - 0.01f * parts->unit / length,
+                         change + 0.04f * parts->unit / length),
             p);
   return MIN(p[1], parts->hem);
 }

@@ -331,6 +331,42 @@ static void seed_hand(const Seeds *s, int side) {
       parts->label[i] = s->hands[i] = (guint8)(PART_LEFT_ARM + side);
 }
 
+/* --- a sheer skirt --- */
+
+static gboolean is_leg(guint label) {
+  return label == PART_LEFT_LEG || label == PART_RIGHT_LEG;
+}
+
+/* Behind bare legs the far side of a sheer skirt shows. Close to their bones, which are not their axes, its
+ * colour tells it from them. */
+static void seed_sheer(const Seeds *s) {
+  Parts *parts = s->parts;
+  if (!parts->skirt)
+    return;
+  g_autofree guint8 *bare = g_new0(guint8, (gsize)parts->width * (gsize)parts->height);
+  g_autoptr(Plane) mask = plane_new(parts->width, parts->height);
+  Palette skin;
+  for (int i = 0; i < parts->width * parts->height; i++)
+    bare[i] = is_leg(parts->label[i]) && (float)(i / parts->width) > parts->hem &&
+              (float)(i / parts->width) < parts->hem + 0.1f * parts->unit;
+  palette_learn(&skin, parts->lab, bare, 5);
+  if (!skin.n)
+    return;
+  for (int i = 0; i < parts->width * parts->height; i++) {
+    float p[2], colour[3];
+    seeds_point(parts, i, p);
+    if ((parts->label[i] && !is_leg(parts->label[i])) || parts->alpha->v[i] < 0.3f || p[1] > parts->hem ||
+        p[1] < MIN(parts->leg_hem[0], parts->leg_hem[1]) || arm_clearance(s, p) < 1.6f)
+      continue;
+    seeds_colour(parts, i, colour);
+    mask->v[i] = palette_distance(&skin, colour) > 18;
+  }
+  plane_open(mask, 0.003f * parts->unit);
+  for (int i = 0; i < parts->width * parts->height; i++)
+    if (mask->v[i] > 0.5f)
+      parts->label[i] = PART_TORSO;
+}
+
 /* --- the body's cloth --- */
 
 /* The bone of the body that p hangs on, as the nearest point of it, where p is near enough in half widths.
@@ -446,6 +482,7 @@ void seeds_place(Seeds *s, Parts *parts, guint8 *hands) {
   learn_torso(s);
   learn_arms(s);
   prune_seeds(s);
+  seed_sheer(s);
   spread_cloth(s);
   seed_hand(s, 0);
   seed_hand(s, 1);
