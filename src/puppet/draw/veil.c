@@ -388,29 +388,45 @@ typedef struct {
   int to[2];
 } Stretch;
 
+/* The first of the columns [x0, x1) whose sample lies at or beyond that of the coarse row. */
+static int first_column(const Steps *steps, int x0, int x1, int sample) {
+  while (x0 < x1) {
+    int middle = x0 + (x1 - x0) / 2;
+    if (steps->index[middle] >= sample)
+      x1 = middle;
+    else
+      x0 = middle + 1;
+  }
+  return x0;
+}
+
 static void stretch_cover(const Veil *veil, Stretch *s, int slot, int row, int shift, int x0, int x1) {
   const Steps *steps = &veil->mask_steps[shift];
   const guint8 *from = veil->cover + (gsize)row * (gsize)veil->mask_width;
   gint16 *out = s->stretched[slot];
-  s->row[slot] = row, s->from[slot] = x1, s->to[slot] = x0;
+  int begin = veil->range[0], end = veil->range[2], next = veil->mask_width > 1;
+  while (begin < end && !from[begin])
+    begin++;
+  while (end > begin && !from[end - 1])
+    end--;
+  memset(out + x0, 0, (gsize)(x1 - x0) * sizeof *out);
+  x0 = first_column(steps, x0, x1, begin - 1);
+  x1 = begin < end ? first_column(steps, x0, x1, end) : x0;
   for (int x = x0; x < x1; x++) {
-    int i = steps->index[x], next = MIN(i + 1, veil->mask_width - 1);
-    out[x] =
-        (gint16)((from[i] * (128 - steps->part[x]) + from[next] * steps->part[x]) * 129 >> 15); /* 0 … 128 */
-    if (out[x]) {
-      s->from[slot] = MIN(s->from[slot], x);
-      s->to[slot] = x + 1;
-    }
+    int a = from[steps->index[x]], b = from[steps->index[x] + next];
+    out[x] = (gint16)((a * 128 + (b - a) * steps->part[x]) * 129 >> 15); /* 0 … 128 */
   }
+  s->row[slot] = row, s->from[slot] = x0, s->to[slot] = x1;
 }
 
 static void stretch_light(const Veil *veil, Stretch *s, int slot, int plane, int row, int x0, int x1) {
   const Steps *steps = &veil->cell_steps[plane > 0];
   const gint16 *from = veil->correction[plane] + (gsize)row * (gsize)veil->grid[0].width;
+  gint16 *out = s->stretched[slot];
+  int next = veil->grid[0].width > 1;
   for (int x = x0; x < x1; x++) {
-    int i = steps->index[x], next = MIN(i + 1, veil->grid[0].width - 1);
-    s->stretched[slot][x] =
-        (gint16)((from[i] * (128 - steps->part[x]) + from[next] * steps->part[x] + 64) >> 7);
+    int a = from[steps->index[x]], b = from[steps->index[x] + next];
+    out[x] = (gint16)((a * 128 + (b - a) * steps->part[x] + 64) >> 7);
   }
   s->row[slot] = row;
 }
