@@ -47,6 +47,8 @@ int main(int argc, char **argv) {
    * after each saves a twentieth of the time of a render. */
   mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
   mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
+  /* What the Scene and the Character leave behind serves the render, whichever threads it belonged to. */
+  mallopt(M_ARENA_MAX, 1);
   setlocale(LC_ALL, "");
   setlocale(LC_NUMERIC, "C"); /* files and JSON have decimal points everywhere */
   if (argc < 2 || g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") ||
