@@ -178,31 +178,9 @@ static Answer *get_ready(Api *api, Request *request, GError **error) {
   return answer_json(200, json_pack("{s:s}", "status", "ready"));
 }
 
-static gboolean metrics_jobs(App *app, GString *out, GError **error) {
-  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
-  g_autoptr(Rows) rows =
-      session
-          ? session_query(session, error,
-                          "SELECT pool, status, COUNT(*) FROM jobs WHERE completed IS NULL GROUP BY pool, "
-                          "status ORDER BY pool, status")
-          : NULL;
-  if (!rows)
-    return FALSE;
-  g_string_append(out, "# HELP troupe_jobs Unfinished jobs.\n# TYPE troupe_jobs gauge\n");
-  while (rows_next(rows, error))
-    g_string_append_printf(out, "troupe_jobs{pool=\"%s\",status=\"%s\"} %" G_GINT64_FORMAT "\n",
-                           rows_text(rows, 0), rows_text(rows, 1), rows_integer(rows, 2));
-  return rows_ended(rows);
-}
-
 static Answer *get_metrics(Api *api, Request *request, GError **error) {
-  g_autofree char *http = api_metrics(api);
-  GString *out = g_string_new(http);
-  if (!metrics_jobs(request_app(request), out, error)) {
-    g_string_free(out, TRUE);
-    return NULL;
-  }
-  return answer_bytes(200, "text/plain; version=0.0.4; charset=utf-8", g_string_free_to_bytes(out));
+  char *text = api_metrics(api);
+  return answer_bytes(200, "text/plain; version=0.0.4; charset=utf-8", g_bytes_new_take(text, strlen(text)));
 }
 
 /* --- the table --- */

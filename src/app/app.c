@@ -11,7 +11,6 @@
 Settings *settings_new(void) {
   Settings *settings = g_new0(Settings, 1);
   *settings = (Settings){
-      .public_url = g_strdup("http://127.0.0.1:8080"),
       .result_days = 7,
       .upload_bytes = 510 * MEGABYTE,
       .jobs_unfinished = 100,

@@ -12,7 +12,8 @@
 typedef struct {
   char *data;        /* folder of everything */
   char *models;      /* folder of the networks, or NULL for the usual places */
-  char *public_url;  /* "http://127.0.0.1:8080": what links begin with, no slash at the end */
+  char *public_url;  /* "https://troupe.example": what links begin with, no slash at the end; NULL until it is
+                        known where the server listens */
   char *fetch_allow; /* "10.0.0.0/8,::1/128": private networks that URL inputs and webhooks may reach, or NULL
                       */
   gint64 result_days;     /* results of renders are kept that long: 7 */

@@ -43,7 +43,7 @@ char *link_make(const App *app, const char *object, const char *inside, const ch
   g_autofree char *escaped = g_uri_escape_string(path, "/", FALSE);
   guint8 digest[DIGEST];
   sign(app, path, expires, digest);
-  GString *link = g_string_new(app->settings->public_url);
+  GString *link = g_string_new(app->settings->public_url ? app->settings->public_url : "");
   g_string_append_printf(link, "%s?expires=%s&signature=", escaped, expires);
   for (int i = 0; i < DIGEST; i++)
     g_string_append_printf(link, "%02x", digest[i]);
