@@ -6,6 +6,7 @@
 #include "base/checksum.h"
 #include "base/files.h"
 
+#include <math.h>
 #include <string.h>
 
 /* --- its life --- */
@@ -246,6 +247,14 @@ static const char *keep(const Request *request, char *text) {
   return text;
 }
 
+/* Whole numbers without a point: beside one that is beyond 64 bits all are read as reals (body.c). */
+static char *real_text(double value) {
+  if (value == floor(value) && fabs(value) < 1e15)
+    return g_strdup_printf("%.0f", value);
+  char buffer[G_ASCII_DTOSTR_BUF_SIZE];
+  return g_strdup(g_ascii_dtostr(buffer, sizeof buffer, value));
+}
+
 /* A member as text; NULL for null. */
 static const char *json_as_text(const Request *request, const json_t *value) {
   switch (json_typeof(value)) {
@@ -257,6 +266,8 @@ static const char *json_as_text(const Request *request, const json_t *value) {
     return "false";
   case JSON_NULL:
     return NULL;
+  case JSON_REAL:
+    return keep(request, real_text(json_real_value(value)));
   default: {
     char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     const char *kept = keep(request, g_strdup(dump));
