@@ -36,6 +36,7 @@ typedef struct {
   GString *murmur;
   gint64 silence; /* microseconds */
   gint64 heard;   /* when it last said something */
+  gint64 until;   /* when it must have ended */
   gboolean overlong;
 } Child;
 
@@ -262,6 +263,8 @@ static gboolean listen_to(Child *child, ChildOutcome *outcome, const char **reas
       *reason = "The engine spoke nonsense.";
     else if (g_get_monotonic_time() - child->heard > child->silence)
       *reason = "The engine was silent for too long.";
+    else if (g_get_monotonic_time() > child->until)
+      *reason = "The engine worked for too long.";
     if (*reason)
       return FALSE;
   }
@@ -303,12 +306,13 @@ gboolean child_run(json_t *task, const ChildLimits *limits, ChildOutcome *outcom
   *outcome = (ChildOutcome){0};
   if (!progress_continue(progress, error))
     return FALSE;
-  g_auto(Child) child = {.words = -1,
-                         .murmurs = -1,
-                         .line = g_byte_array_new(),
-                         .murmur = g_string_new(NULL),
-                         .heard = g_get_monotonic_time(),
-                         .silence = (limits->silence ? limits->silence : DEFAULT_SILENCE) * G_USEC_PER_SEC};
+  gint64 now = g_get_monotonic_time(), cpu = limits->cpu_seconds ? limits->cpu_seconds : DEFAULT_CPU_SECONDS;
+  g_auto(Child) child = {.words = -1, .murmurs = -1};
+  child.line = g_byte_array_new();
+  child.murmur = g_string_new(NULL);
+  child.heard = now;
+  child.silence = (limits->silence ? limits->silence : DEFAULT_SILENCE) * G_USEC_PER_SEC;
+  child.until = now + (limits->seconds ? limits->seconds : 2 * cpu) * G_USEC_PER_SEC;
   if (!start(&child, task, limits, error))
     return FALSE;
   const char *reason = NULL;

@@ -39,6 +39,7 @@ typedef struct {
   gint64 memory;        /* bytes of address space; 0: 6 GiB */
   gint64 cpu_seconds;   /* 0: 3600 */
   gint64 silence;       /* seconds without a line until it is given up; 0: 120 */
+  gint64 seconds;       /* in all, by the clock on the wall; 0: twice the processor time */
   int cores;            /* it is held on so many processors; 0: all. Different children get different ones */
 } ChildLimits;
 
