@@ -6,20 +6,25 @@
  * processor time, file size and descriptors. It is killed when the parent dies, when it is told to stop, or
  * when it is silent for too long.
  *
- * Tasks (all paths absolute; every one has "do"):
- *   {"do": "inspect-picture", "picture": FILE}                      -> {"type": "png|jpeg|webp", "width",
- * "height"}
- *   {"do": "inspect-video", "video": FILE}                          -> {"type": "mp4|mov|webm|avi|mkv",
- * "seconds", "fps", "frames", "width", "height", "sound": bool}
- *   {"do": "character", "picture": FILE, "out": FOLDER}             -> {"width", "height", "notes": []}
- *   {"do": "scene", "video": FILE, "model": M, "out": FOLDER}       -> as inspect-video, and "people":
- * [{"id", "frames"}], most seen first
- *   {"do": "render", "scene": FOLDER, "roles": [{"person": ID or 0, "character": FOLDER}], "background":
- * "original|solid|transparent", "colour": [r, g, b], "audio": bool, "first": 0, "count": 0, "threads": N,
- * "out": FILE, "mask": FILE or null}
- *                                                                   -> {"frames", "acted", "seconds",
- * "width", "height", "sound"}
- *   {"do": "join", "scene": FOLDER, "parts": [FILE…], "audio": bool, "out": FILE} -> {"frames", "seconds"}
+ * Tasks, all paths absolute, and their results:
+ *   {"do": "inspect-picture", "picture": FILE}
+ *     -> {"type": "png|jpeg|webp", "width", "height"}
+ *   {"do": "inspect-video", "video": FILE}
+ *     -> {"type": "mp4|mov|webm|avi|mkv", "seconds", "fps", "frames", "width", "height", "sound": bool}
+ *   {"do": "character", "picture": FILE, "out": FOLDER}
+ *     -> {"width", "height"}
+ *   {"do": "scene", "video": FILE, "model": M, "out": FOLDER}
+ *     -> {"seconds", "fps", "frames", "width", "height", "sound", "people": [{"id", "frames"}]}; the person
+ *        who is seen most comes first
+ *   {"do": "render", "scene": FOLDER, "roles": [{"person": ID or 0, "character": FOLDER}],
+ *    "background": "original|solid|transparent", "colour": [r, g, b], "audio": bool, "threads": N,
+ *    "chunk": I, "chunks": N, "out": FILE, "mask": FILE or null}
+ *     -> {"frames", "acted", "seconds", "width", "height", "sound"}; of N chunks (0: the whole) the one with
+ *        number I. Where there are more chunks than frames, some have 0 frames and no file
+ *   {"do": "join", "scene": FOLDER, "parts": [FILE…], "audio": bool, "out": FILE}
+ *     -> {"frames", "seconds"}
+ * Every result has "notes": remarks for the user.
+ *
  * Lines that come back: {"progress": {"stage", "done", "total"}}, and last {"result": {…}} or {"error":
  * {"code", "message"}}, where code is the name of a Refusal (app/refusal.h):
  *   picture_format, picture_too_large, picture_broken, video_format, video_too_long, video_too_large (bytes),

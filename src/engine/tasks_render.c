@@ -54,7 +54,27 @@ static gboolean read_options(Work *work, RenderOptions *options, GError **error)
   for (size_t c = 0; json_array_size(colour) == 3 && c < 3; c++)
     options->colour[c] = (guint8)CLAMP(json_integer_value(json_array_get(colour, c)), 0, 255);
   options->mask = json_string_value(json_object_get(work->task, "mask"));
+  options->silent = json_is_false(json_object_get(work->task, "audio"));
+  options->threads = integer_of(work->task, "threads");
   return TRUE;
+}
+
+/* Chunk I of N: runs of frames as equal as can be; the last ones are empty where there are too few. */
+static void choose_frames(Work *work, const Scene *scene, RenderOptions *options) {
+  gint64 frames = scene->tracks->frames, chunk = integer_of(work->task, "chunk"),
+         chunks = integer_of(work->task, "chunks");
+  if (chunks == 0)
+    return;
+  chunks = MIN(chunks, frames);
+  options->first = (int)(frames * MIN(chunk, chunks) / chunks);
+  options->count = (int)(frames * MIN(chunk + 1, chunks) / chunks) - options->first;
+}
+
+static json_t *describe(const Scene *scene, const RenderResult *result) {
+  const VideoInfo *info = &scene->info;
+  return json_pack("{s:i, s:i, s:f, s:i, s:i, s:b}", "frames", result->frames, "acted", result->acted,
+                   "seconds", info->seconds, "width", info->width, "height", info->height, "sound",
+                   info->sound);
 }
 
 json_t *task_render(Work *work) {
@@ -63,16 +83,17 @@ json_t *task_render(Work *work) {
     return NULL;
   GError *error = NULL;
   RenderOptions options = {0};
-  RenderResult result;
+  RenderResult result = {0};
   g_auto(Cast) cast = {0};
   g_autoptr(Scene) scene = scene_load(folder, &error);
-  if (!scene || !load_cast(work, &cast, &error) || !read_options(work, &options, &error) ||
-      !render_video(scene, cast.roles, cast.count, &options, out, &result, work->progress, &error))
+  if (!scene || !load_cast(work, &cast, &error) || !read_options(work, &options, &error))
     return work_fail_with(work, error, &(Blame){0});
-  const VideoInfo *info = &scene->info;
-  return json_pack("{s:i, s:i, s:f, s:i, s:i, s:b}", "frames", result.frames, "acted", result.acted,
-                   "seconds", info->seconds, "width", info->width, "height", info->height, "sound",
-                   info->sound);
+  choose_frames(work, scene, &options);
+  if (options.first > 0 && options.count == 0)
+    return describe(scene, &result);
+  if (!render_video(scene, cast.roles, cast.count, &options, out, &result, work->progress, &error))
+    return work_fail_with(work, error, &(Blame){0});
+  return describe(scene, &result);
 }
 
 json_t *task_join(Work *work) {

@@ -140,6 +140,15 @@ static gboolean read_before(Render *render, Frame *frame, const gboolean *kept, 
   return !any || scene_masks_union(render->masks, frame->number, nearer, &frame->before[role], error);
 }
 
+/* The performer's mask without what the others hide of him, which is theirs, into the union of all. */
+static void join_visible(Image **people, const Image *mask, const Image *before) {
+  if (!*people)
+    *people = image_new(mask->width, mask->height, 1);
+  for (gsize i = 0; i < (gsize)mask->width * (gsize)mask->height; i++)
+    if (!before || before->pixels[i] <= 127)
+      (*people)->pixels[i] = MAX((*people)->pixels[i], mask->pixels[i]);
+}
+
 static gboolean read_masks(Render *render, Frame *frame, GError **error) {
   guint people = render->scene->tracks->tracks->len;
   g_autofree gboolean *kept = g_new(gboolean, people);
@@ -147,11 +156,15 @@ static gboolean read_masks(Render *render, Frame *frame, GError **error) {
     kept[i] = !render->replaced[i];
   frame->roles = render->roles;
   frame->before = g_new0(Image *, render->roles);
-  for (int k = 0; k < render->roles; k++)
-    if (!read_before(render, frame, kept, k, error))
+  for (int k = 0; k < render->roles; k++) {
+    g_autoptr(Image) mask = NULL;
+    if (!read_before(render, frame, kept, k, error) ||
+        !scene_masks_at(render->masks, frame->number, render->track[k], &mask, NULL, error))
       return FALSE;
-  return scene_masks_union(render->masks, frame->number, render->replaced, &frame->replaced, error) &&
-         scene_masks_union(render->masks, frame->number, kept, &frame->kept, error);
+    if (mask)
+      join_visible(&frame->replaced, mask, frame->before[k]);
+  }
+  return scene_masks_union(render->masks, frame->number, kept, &frame->kept, error);
 }
 
 static AVFrame *mask_frame(const AVFrame *picture) {
@@ -343,7 +356,8 @@ static gboolean open_files(Render *render, const char *out, GError **error) {
   if (options->background == BACKGROUND_ORIGINAL && !(render->masks = scene_masks_open(scene, error)))
     return FALSE;
   if (!(render->out =
-            video_out_open(out, &scene->info, render->count < scene->tracks->frames ? NULL : scene->source,
+            video_out_open(out, &scene->info,
+                           render->count < scene->tracks->frames || options->silent ? NULL : scene->source,
                            options->quality, error)))
     return FALSE;
   if (options->mask &&

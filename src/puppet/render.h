@@ -21,6 +21,7 @@ typedef struct {
   guint8 colour[3]; /* of BACKGROUND_SOLID, RGB */
   const char *mask; /* where the mask video goes, or NULL for none */
   VideoQuality quality;
+  gboolean silent; /* the video's sound is left out */
   /* A run of the Scene's frames, both 0 for all. Its pictures are those that they would be in the whole, at
    * the times they have there; a part has no sound (media/video_join.h makes one video of the parts). */
   int first, count;

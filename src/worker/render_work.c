@@ -180,56 +180,79 @@ static json_t *draw_whole(Material *material, const char *out, const char *mask,
   return run_step(material->run, &step, error);
 }
 
-static json_t *join_task(json_t *drawing, json_t *parts, gboolean audio, const char *out) {
-  return json_pack("{s:s, s:O, s:o, s:b, s:s}", "do", "join", "scene", json_object_get(drawing, "scene"),
-                   "parts", parts, "audio", audio, "out", out);
+/* The name of a chunk's video or mask in the scratch folder (transfer full). */
+static char *chunk_path(Material *material, const char *kind, int number) {
+  g_autofree char *name = g_strdup_printf("%s-%d.mp4", kind, number);
+  return run_path(material->run, name);
 }
 
-static json_t *join(Material *material, json_t *drawing, json_t *parts, gboolean audio, const char *out,
-                    GError **error) {
-  json_auto_t *task = join_task(drawing, parts, audio, out);
+static json_t *chunk_task(Material *material, const json_t *base, int number, int chunks, gboolean masked) {
+  g_autofree char *video = chunk_path(material, "video", number),
+                  *mask = chunk_path(material, "mask", number);
+  json_t *task = json_deep_copy(base);
+  json_object_update_new(task, json_pack("{s:i, s:i, s:i, s:b, s:s}", "chunk", number, "chunks", chunks,
+                                         "threads", 1, "audio", FALSE, "out", video));
+  if (masked)
+    json_object_set_new(task, "mask", json_string(mask));
+  return task;
+}
+
+/* The files of the chunks that have frames. */
+static json_t *chunk_files(Material *material, const char *kind, json_t **results, int chunks) {
+  json_t *files = json_array();
+  for (int i = 0; i < chunks; i++) {
+    g_autofree char *path = chunk_path(material, kind, i);
+    if (json_integer_value(json_object_get(results[i], "frames")) > 0)
+      json_array_append_new(files, json_string(path));
+  }
+  return files;
+}
+
+static gboolean join(Material *material, const json_t *base, json_t *parts, gboolean audio, const char *out,
+                     GError **error) {
+  json_auto_t *task = json_pack("{s:s, s:O, s:o, s:b, s:s}", "do", "join", "scene",
+                                json_object_get(base, "scene"), "parts", parts, "audio", audio, "out", out);
   Step step = {.task = task, .part = -1};
-  return run_step(material->run, &step, error);
+  json_auto_t *result = run_step(material->run, &step, error);
+  return result != NULL;
 }
 
-/* Every chunk on a core of its own; the sums of what they say. */
+/* What the whole is, from what its chunks are. */
+static json_t *sum_up(json_t **results, int chunks) {
+  json_t *whole = json_copy(results[0]);
+  static const char *const counts[] = {"frames", "acted"};
+  for (gsize k = 0; k < G_N_ELEMENTS(counts); k++) {
+    json_int_t sum = 0;
+    for (int i = 0; i < chunks; i++)
+      sum += json_integer_value(json_object_get(results[i], counts[k]));
+    json_object_set_new(whole, counts[k], json_integer(sum));
+  }
+  return whole;
+}
+
+/* Every chunk on a core of its own, at the same time. */
 static json_t *draw_chunks(Material *material, int chunks, const char *out, const char *mask,
                            GError **error) {
-  json_auto_t *base = drawing(material, error), *videos = json_array(), *masks = json_array();
+  json_auto_t *base = drawing(material, error);
+  Step steps[MOST_CHUNKS];
+  json_t *results[MOST_CHUNKS] = {NULL}, *whole = NULL;
   if (!base)
     return NULL;
-  gboolean audio = json_is_true(json_object_get(base, "audio"));
-  Step steps[MOST_CHUNKS];
-  json_t *results[MOST_CHUNKS] = {NULL};
+  for (int i = 0; i < chunks; i++)
+    steps[i] = (Step){.task = chunk_task(material, base, i, chunks, mask != NULL),
+                      .part = PART_DRAWING,
+                      .cores = 1,
+                      .share = 1.0 / chunks};
+  if (run_steps(material->run, steps, chunks, results, error) &&
+      join(material, base, chunk_files(material, "video", results, chunks),
+           json_is_true(json_object_get(base, "audio")), out, error) &&
+      (!mask || join(material, base, chunk_files(material, "mask", results, chunks), FALSE, mask, error)))
+    whole = sum_up(results, chunks);
   for (int i = 0; i < chunks; i++) {
-    g_autofree char *name = g_strdup_printf("part-%d.mp4", i), *path = run_path(material->run, name),
-                    *mask_name = g_strdup_printf("mask-%d.mp4", i),
-                    *mask_path = run_path(material->run, mask_name);
-    json_t *task = json_deep_copy(base);
-    json_object_update_new(task, json_pack("{s:i, s:i, s:i, s:b, s:s}", "part", i, "parts", chunks, "threads",
-                                           1, "audio", FALSE, "out", path));
-    if (mask)
-      json_object_set_new(task, "mask", json_string(mask_path));
-    json_array_append_new(videos, json_string(path));
-    json_array_append_new(masks, json_string(mask_path));
-    steps[i] = (Step){.task = task, .part = PART_DRAWING, .cores = 1, .share = 1.0 / chunks};
-  }
-  gboolean good = run_steps(material->run, steps, chunks, results, error);
-  json_int_t acted = 0;
-  for (int i = 0; i < chunks; i++) {
-    acted += json_integer_value(json_object_get(results[i], "acted"));
     json_decref(steps[i].task);
-    if (i > 0)
-      g_clear_pointer(&results[i], json_decref);
+    json_decref(results[i]);
   }
-  json_auto_t *first = results[0];
-  json_auto_t *joined = good ? join(material, base, videos, audio, out, error) : NULL;
-  json_auto_t *masked = joined && mask ? join(material, base, masks, FALSE, mask, error) : NULL;
-  if (!joined || (mask && !masked))
-    return NULL;
-  json_object_set(first, "frames", json_object_get(joined, "frames"));
-  json_object_set_new(first, "acted", json_integer(acted));
-  return json_incref(first);
+  return whole;
 }
 
 static gboolean take_results(Material *material, json_t *facts, const char *out, const char *mask,
