@@ -1,0 +1,301 @@
+/* The server against its yardsticks, in the same run on the same machine:
+ *
+ *   http [ROUNDS]     polls of a render's status against a bare libmicrohttpd that answers the same bytes;
+ * memory for 10,000 idle keep-alive connections; an upload of 500 MB against cp and sha256sum
+ *
+ * Servers run in processes of their own, so that their memory is theirs alone. */
+#include "api/dialects.h"
+#include "app/jobs.h"
+#include "base/files.h"
+#include "load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CONNECTIONS 256
+#define IDLE 10000
+#define UPLOAD_BYTES (500 * 1000 * 1000)
+#define LOAD_SECONDS 3
+
+static void must(GError *error) {
+  if (error)
+    g_error("%s", error->message);
+}
+
+/* --- servers --- */
+
+typedef struct {
+  pid_t process;
+  int port;
+  char text[200]; /* what else it says: the job, the key */
+} Server;
+
+/* An upload's way without what a handler would ask of the engines. */
+static Answer *keep_upload(Api *api, Request *request, GError **error) {
+  InputSource source;
+  request_source(request, "file", &source);
+  if (!source.path)
+    return refuse_null(error, REFUSAL_INVALID, "file is missing.");
+  g_autofree char *id = objects_put(request_app(request)->objects, source.path, source.hash, NULL, error);
+  return id ? answer_json(200, json_pack("{s:s}", "object", id)) : NULL;
+}
+
+static const Route routes[] = {{"POST", "/bench/upload", keep_upload, ROUTE_SLOW, BODY_MULTIPART, "write"}};
+static const ErrorRow errors[] = {{REFUSAL_INTERNAL, 500, "internal", NULL}};
+
+static json_t *error_body(const Request *request, const ErrorRow *row, const char *message) {
+  return json_pack("{s:s}", "error", message);
+}
+
+static const Dialect dialect_bench = {"bench", "/bench", routes, G_N_ELEMENTS(routes), errors, error_body};
+
+static char *add_job(App *app, const char *account) {
+  GError *error = NULL;
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, &error);
+  must(error);
+  g_autoptr(Job) job = g_new0(Job, 1);
+  job->account = g_strdup(account);
+  job->kind = JOB_RENDER;
+  job->pool = g_strdup("V4_Preview");
+  job->mode = g_strdup("preprocessed");
+  job->dialect = g_strdup("viggle");
+  job->price = 0;
+  job->spec = json_pack("{s:s}", "model", "V4_Preview");
+  job_insert(app, session, job, &error);
+  must(error);
+  session_commit(session, &error);
+  must(error);
+  return g_strdup(job->id);
+}
+
+static void serve(int pipe, const char *folder) {
+  GError *error = NULL;
+  Settings *settings = settings_new();
+  settings->data = g_strdup(folder);
+  App *app = app_open(settings, &error);
+  must(error);
+  gboolean fresh;
+  g_autofree char *account = account_default(app, &fresh, &error);
+  must(error);
+  g_autofree char *key = key_create(app, &(KeyOptions){.dialect = "viggle", .credits = 1000}, &error);
+  must(error);
+  g_autofree char *job = add_job(app, account);
+  const Dialect *const dialects[] = {&dialect_viggle, &dialect_own, &dialect_bench, NULL};
+  Api *api = api_start(app, &(ApiOptions){"127.0.0.1:0", dialects, 0, FALSE}, &error);
+  must(error);
+  dprintf(pipe, "%s %s %s\n", strrchr(api_url(api), ':') + 1, job, key);
+  pause();
+}
+
+typedef struct {
+  char *body;
+  gsize length;
+} Bare;
+
+static enum MHD_Result answer_bare(void *user, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *bytes, size_t *size,
+                                   void **context) {
+  const Bare *bare = user;
+  if (!*context) {
+    *context = user;
+    return MHD_YES;
+  }
+  struct MHD_Response *response =
+      MHD_create_response_from_buffer(bare->length, bare->body, MHD_RESPMEM_PERSISTENT);
+  MHD_add_response_header(response, "Content-Type", "application/json");
+  enum MHD_Result queued = MHD_queue_response(connection, 200, response);
+  MHD_destroy_response(response);
+  return queued;
+}
+
+static void serve_bare(int pipe, const char *body) {
+  Bare bare = {g_strdup(body), strlen(body)};
+  struct MHD_Daemon *daemon =
+      MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, 0, NULL, NULL, answer_bare, &bare,
+                       MHD_OPTION_THREAD_POOL_SIZE, MAX(2u, g_get_num_processors()),
+                       MHD_OPTION_CONNECTION_LIMIT, 1024u, MHD_OPTION_END);
+  if (!daemon)
+    g_error("the bare server cannot be started");
+  dprintf(pipe, "%d - -\n", MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+  pause();
+}
+
+static Server start(void (*run)(int pipe, const char *argument), const char *argument) {
+  int ends[2];
+  if (pipe(ends) != 0)
+    g_error("pipe: %s", g_strerror(errno));
+  Server server = {.process = fork()};
+  if (server.process == 0) {
+    close(ends[0]);
+    run(ends[1], argument);
+    _exit(0);
+  }
+  close(ends[1]);
+  FILE *said = fdopen(ends[0], "r");
+  if (fscanf(said, "%d %199[^\n]", &server.port, server.text) != 2)
+    g_error("a server did not start");
+  fclose(said);
+  return server;
+}
+
+static void stop(const Server *server) {
+  kill(server->process, SIGKILL);
+  waitpid(server->process, NULL, 0);
+}
+
+/* A line of /proc/PID/status in megabytes. */
+static double memory(const Server *server, const char *name) {
+  g_autofree char *path = g_strdup_printf("/proc/%d/status", server->process), *text = NULL;
+  g_file_get_contents(path, &text, NULL, NULL);
+  const char *line = text ? strstr(text, name) : NULL;
+  return line ? (double)g_ascii_strtoll(line + strlen(name) + 1, NULL, 10) / 1024 : 0;
+}
+
+/* --- what is measured --- */
+
+static void print_load(const char *name, const Load *load, double yardstick) {
+  printf("%-40s %9.0f req/s  p50 %6.2f ms  p99 %6.2f ms  x %.2f\n", name, load->rate, load->p50, load->p99,
+         load->rate / yardstick);
+}
+
+static void better(Load *best, Load load) {
+  if (load.rate > best->rate)
+    *best = load;
+}
+
+static void bench_polls(const Server *server, int rounds) {
+  g_auto(GStrv) words = g_strsplit(server->text, " ", 2);
+  g_autofree char *request =
+      g_strdup_printf("GET /api/render/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nAccept: */*\r\n"
+                      "Authorization: Bearer %s\r\n\r\n",
+                      words[0], words[1]);
+  g_autoptr(GString) answer = g_string_new(NULL);
+  int fd = load_connect(server->port);
+  load_ask(fd, request, answer);
+  close(fd);
+  Server bare = start(serve_bare, strstr(answer->str, "\r\n\r\n") + 4);
+  Load ours = {0}, yardstick = {0};
+  for (int round = 0; round < rounds; round++) { /* in turn, so that a slow moment slows both */
+    better(&yardstick, load_run(bare.port, request, CONNECTIONS, LOAD_SECONDS));
+    better(&ours, load_run(server->port, request, CONNECTIONS, LOAD_SECONDS));
+  }
+  stop(&bare);
+  print_load("bare libmicrohttpd (the yardstick)", &yardstick, yardstick.rate);
+  print_load("GET /api/render/{job_id}", &ours, yardstick.rate);
+}
+
+static void bench_idle(const Server *server) {
+  static int fds[IDLE];
+  g_autoptr(GString) answer = g_string_new(NULL);
+  double before = memory(server, "VmRSS");
+  for (int i = 0; i < IDLE; i++) {
+    fds[i] = load_connect(server->port);
+    load_ask(fds[i], "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", answer);
+  }
+  printf("%-40s %9.0f MB (%.0f MB without them)\n", "10,000 idle keep-alive connections",
+         memory(server, "VmRSS"), before);
+  for (int i = 0; i < IDLE; i++)
+    close(fds[i]);
+}
+
+static double seconds_since(gint64 begin) {
+  return (double)(g_get_monotonic_time() - begin) / G_USEC_PER_SEC;
+}
+
+/* A file whose bytes are new each time, so that the store cannot have them already. */
+static void make_file(const char *path, guint32 seed) {
+  g_autoptr(GRand) random = g_rand_new_with_seed(seed);
+  const int words = 1 << 18;
+  g_autofree guint32 *block = g_new(guint32, words);
+  for (int i = 0; i < words; i++)
+    block[i] = g_rand_int(random);
+  FILE *file = fopen(path, "w");
+  for (gint64 left = UPLOAD_BYTES, n = 0; left > 0; left -= 4 * words, n++) {
+    block[0] = (guint32)n;
+    fwrite(block, 1, (gsize)MIN(left, 4 * words), file);
+  }
+  fclose(file);
+  sync();
+}
+
+static double upload(const Server *server, const char *path) {
+  static const char before[] =
+      "--bench\r\nContent-Disposition: form-data; name=file; filename=\"a.mp4\"\r\n\r\n",
+                    after[] = "\r\n--bench--\r\n";
+  g_auto(GStrv) words = g_strsplit(server->text, " ", 2);
+  g_autofree char *head = g_strdup_printf("POST /bench/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: "
+                                          "Bearer %s\r\nContent-Type: multipart/form-data; "
+                                          "boundary=bench\r\nContent-Length: %zu\r\n\r\n%s",
+                                          words[1], UPLOAD_BYTES + strlen(before) + strlen(after), before);
+  g_autoptr(GString) answer = g_string_new(NULL);
+  int file = open(path, O_RDONLY), fd = load_connect(server->port);
+  gint64 begin = g_get_monotonic_time();
+  if (send(fd, head, strlen(head), MSG_NOSIGNAL) < 0)
+    g_error("send: %s", g_strerror(errno));
+  for (off_t at = 0; at < UPLOAD_BYTES;)
+    if (sendfile(fd, file, &at, 1 << 20) < 0)
+      g_error("sendfile: %s", g_strerror(errno));
+  load_ask(fd, after, answer);
+  double took = seconds_since(begin);
+  if (!g_str_has_prefix(answer->str, "HTTP/1.1 200 "))
+    g_error("upload: %s", answer->str);
+  close(fd);
+  close(file);
+  return took;
+}
+
+static double copy_and_sum(const char *path) {
+  g_autofree char *command =
+      g_strdup_printf("cp '%s' '%s.copy' && sha256sum '%s.copy' >/dev/null", path, path, path);
+  gint64 begin = g_get_monotonic_time();
+  if (system(command) != 0)
+    g_error("cp or sha256sum failed");
+  double took = seconds_since(begin);
+  g_autofree char *copy = g_strconcat(path, ".copy", NULL);
+  unlink(copy);
+  return took;
+}
+
+static void bench_upload(const Server *server, const char *folder, int rounds) {
+  g_autofree char *path = g_build_filename(folder, "upload.bin", NULL);
+  double ours = G_MAXDOUBLE, yardstick = G_MAXDOUBLE, before = memory(server, "VmHWM");
+  for (int round = 0; round < rounds; round++) {
+    make_file(path, (guint32)round);
+    yardstick = MIN(yardstick, copy_and_sum(path));
+    ours = MIN(ours, upload(server, path));
+  }
+  printf("%-40s %9.2f s\n", "cp and sha256sum of 500 MB", yardstick);
+  printf("%-40s %9.2f s  x %.2f  peak memory %.0f MB, %.0f MB more than before\n", "upload of 500 MB", ours,
+         ours / yardstick, memory(server, "VmHWM"), memory(server, "VmHWM") - before);
+}
+
+int main(int argc, char **argv) {
+  int rounds = argc > 1 ? atoi(argv[1]) : 3;
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  GError *error = NULL;
+  g_autofree char *folder = g_dir_make_tmp("bench-XXXXXX", &error);
+  must(error);
+  g_autofree char *data = g_build_filename(folder, "data", NULL);
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  Server server = start(serve, data);
+  bench_polls(&server, rounds);
+  bench_upload(&server, folder, rounds);
+  bench_idle(&server);
+  stop(&server);
+  files_remove_tree(folder);
+  return 0;
+}
