@@ -7,6 +7,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
+#include "../must.h"
 #include "base/files.h"
 #include "store/database.h"
 #include "store/schema.h"
@@ -32,12 +33,6 @@ static int tear_down(void **state) {
   g_clear_pointer(&folder, g_free);
   return 0;
 }
-
-#define must(condition)                                                                                      \
-  do {                                                                                                       \
-    if (!(condition))                                                                                        \
-      fail_msg("%s: %s", #condition, error ? error->message : "no error");                                   \
-  } while (0)
 
 static Database *open_tables(void) {
   g_autoptr(GError) error = NULL;

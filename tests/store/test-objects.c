@@ -7,6 +7,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
+#include "../must.h"
 #include "base/files.h"
 #include "store/objects.h"
 
@@ -23,12 +24,6 @@
 
 static char *folder;
 static Objects *objects;
-
-#define must(condition)                                                                                      \
-  do {                                                                                                       \
-    if (!(condition))                                                                                        \
-      fail_msg("%s: %s", #condition, error ? error->message : "no error");                                   \
-  } while (0)
 
 static int set_up(void **state) {
   folder = g_dir_make_tmp("troupe-objects-XXXXXX", NULL);
