@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BLOCK_BYTES (256 * 1024)
+
 struct Body {
   Request *request;
   BodyKind kind;
@@ -24,6 +26,8 @@ struct Body {
   char *path;
   Checksum *checksum;
   gint64 bytes;
+  char *block; /* of BLOCK_BYTES: what is to be written next */
+  gsize filled;
 };
 
 /* --- parts --- */
@@ -61,15 +65,32 @@ static gboolean draft_open(Body *body, GError **error) {
   return TRUE;
 }
 
-static gboolean write_all(int fd, const char *bytes, gsize length) {
-  while (length > 0) {
-    gssize n = write(fd, bytes, length);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
+static gboolean write_block(Body *body) {
+  const char *bytes = body->block;
+  while (body->filled > 0) {
+    gssize n = write(body->fd, bytes, body->filled);
+    if (n < 0 && errno != EINTR)
       return FALSE;
+    if (n > 0) {
+      bytes += n;
+      body->filled -= (gsize)n;
+    }
+  }
+  return TRUE;
+}
+
+/* In whole blocks, as pages that are written in pieces cost the kernel twice. */
+static gboolean write_bytes(Body *body, const char *bytes, gsize length) {
+  if (!body->block)
+    body->block = g_malloc(BLOCK_BYTES);
+  while (length > 0) {
+    gsize n = MIN(length, BLOCK_BYTES - body->filled);
+    memcpy(body->block + body->filled, bytes, n);
+    body->filled += n;
     bytes += n;
-    length -= (gsize)n;
+    length -= n;
+    if (body->filled == BLOCK_BYTES && !write_block(body))
+      return FALSE;
   }
   return TRUE;
 }
@@ -88,7 +109,7 @@ static gboolean part_data(gpointer user, const char *bytes, gsize length, GError
   if (body->fd < 0 && !draft_open(body, error))
     return FALSE;
   checksum_update(body->checksum, bytes, length);
-  return write_all(body->fd, bytes, length) || not_stored(error, body->path);
+  return write_bytes(body, bytes, length) || not_stored(error, body->path);
 }
 
 static gboolean add_text_field(Body *body, GError **error) {
@@ -104,6 +125,7 @@ static gboolean add_text_field(Body *body, GError **error) {
 /* Closes the draft, whoever has it now. */
 static gboolean draft_close(Body *body) {
   g_clear_pointer(&body->checksum, checksum_free);
+  body->filled = 0;
   int closed = body->fd >= 0 ? close(body->fd) : 0;
   body->fd = -1;
   return closed == 0;
@@ -266,6 +288,7 @@ void body_free(Body *body) {
   if (body->path)
     unlink(body->path);
   g_free(body->path);
+  g_free(body->block);
   g_free(body->name);
   multipart_free(body->multipart);
   g_byte_array_free(body->text, TRUE);
