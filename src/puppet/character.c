@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "media/picture.h"
+#include "puppet/cutout/agreement.h"
 #include "puppet/cutout/cutout.h"
 #include "puppet/figure/joints_file.h"
 
@@ -107,6 +108,43 @@ static void settle_joints(Figure *figure, const Figure *second) {
   }
 }
 
+/* The mask that overlaps most, if enough to be of the same person; -1 when none does. */
+static int same_person(const GPtrArray *masks, const Image *mask) {
+  double best = SAME_PERSON;
+  int found = -1;
+  for (guint i = 0; i < masks->len; i++) {
+    double share = overlap(masks->pdata[i], mask);
+    if (share > best) {
+      best = share;
+      found = (int)i;
+    }
+  }
+  return found;
+}
+
+static gboolean shows_legs(const Figure *figure) {
+  return figure->visibility[JOINT_LEFT_KNEE] > 0 || figure->visibility[JOINT_RIGHT_KNEE] > 0;
+}
+
+/* Who stands behind is taken out of the mask by what the other readings leave out of it: of the heavy
+ * network, and of this one in a mirror. */
+static gboolean leave_others_out(PoseEstimator *network, const Image *rgb, const Image *heavy,
+                                 const Figure *figure, Image **mask, GError **error) {
+  g_autoptr(Image) flipped = image_mirrored(rgb), seen = image_mirrored(*mask), third = NULL;
+  g_autoptr(GArray) poses = NULL;
+  g_autoptr(GPtrArray) masks = NULL;
+  if (!pose_find(network, flipped, &poses, &masks, error))
+    return FALSE;
+  int found = same_person(masks, seen);
+  if (found >= 0)
+    third = image_mirrored(masks->pdata[found]);
+  const Image *readings[] = {*mask, heavy, third};
+  Image *agreed = mask_agreement(readings, third ? 3 : 2, figure);
+  image_free(*mask);
+  *mask = agreed;
+  return TRUE;
+}
+
 /* The heavy network knows joints best, the full one where a body ends: skirts, sleeves, hair. Its mask of the
  * same person takes the place of the other, and its joints are heard. */
 static gboolean ask_full_network(const Image *picture, const char *models, Figure *figure, Image **mask,
@@ -117,22 +155,14 @@ static gboolean ask_full_network(const Image *picture, const char *models, Figur
   g_autoptr(GPtrArray) masks = NULL;
   if (!network || !pose_find(network, rgb, &poses, &masks, error))
     return FALSE;
-  double best = SAME_PERSON;
-  int found = -1;
-  for (guint i = 0; i < masks->len; i++) {
-    double share = overlap(masks->pdata[i], *mask);
-    if (share > best) {
-      best = share;
-      found = (int)i;
-    }
-  }
+  int found = same_person(masks, *mask);
   if (found < 0)
     return TRUE;
-  image_free(*mask);
+  g_autoptr(Image) heavy = *mask;
   *mask = image_copy(masks->pdata[found]);
   Figure second = figure_from_pose(&g_array_index(poses, Pose, found), *mask);
   settle_joints(figure, &second);
-  return TRUE;
+  return shows_legs(figure) || leave_others_out(network, rgb, heavy, figure, mask, error);
 }
 
 /* Drawings on paper are not matted: the same paper lies inside and outside of the line. The mask's edge is

@@ -2,6 +2,7 @@
 #include "puppet/cutout/cutout.h"
 
 #include "base/fault.h"
+#include "puppet/cutout/agreement.h"
 #include "puppet/cutout/alpha.h"
 #include "puppet/cutout/foreground.h"
 #include "puppet/cutout/matte.h"
@@ -649,9 +650,51 @@ static void test_has_alpha(void **state) {
   assert_false(cutout_has_alpha(veil));
 }
 
+/* Three readings of somebody before others: each takes somebody else for a part of him. */
+static void test_others_are_left_out(void **state) {
+  Figure figure = {.source = FIGURE_FROM_POSE, .height = 400};
+  const float places[][3] = {{JOINT_HEAD, 100, 60},
+                             {JOINT_LEFT_EAR, 115, 55},
+                             {JOINT_RIGHT_EAR, 85, 55},
+                             {JOINT_LEFT_SHOULDER, 140, 110},
+                             {JOINT_RIGHT_SHOULDER, 60, 110}};
+  for (gsize i = 0; i < G_N_ELEMENTS(places); i++)
+    memcpy(figure.joint[(int)places[i][0]], &places[i][1], 2 * sizeof(float));
+  Image *masks[3];
+  for (int k = 0; k < 3; k++) {
+    masks[k] = image_new(200, 200, 1);
+    for (int y = 0; y < 200; y++)
+      for (int x = 0; x < 200; x++) {
+        gboolean body = x >= 70 && x < 150 && y >= 30, other = k < 2 ? x >= 160 && y > 80 && k == 0 : x < 40;
+        gboolean worn = k == 0 && x >= 58 && x < 70 && y >= 50 && y < 60; /* only the first sees it */
+        *image_at(masks[k], x, y) = body || worn ? 255 : other ? 250 : x < 70 ? 120 : 0;
+      }
+  }
+  g_autoptr(Image) agreed = mask_agreement((const Image *const *)masks, 3, &figure);
+  assert_int_equal(*image_at(agreed, 100, 150), 255);
+  assert_int_equal(*image_at(agreed, 80, 40), 255);
+  assert_int_equal(*image_at(agreed, 64, 55), 255);
+  assert_true(*image_at(agreed, 170, 150) < 26);
+  assert_true(*image_at(agreed, 20, 150) < 26);
+  for (int k = 0; k < 3; k++)
+    image_free(masks[k]);
+}
+
+static void test_mirror(void **state) {
+  Image *image = image_new(3, 2, 3);
+  for (int i = 0; i < 18; i++)
+    image->pixels[i] = (guint8)i;
+  g_autoptr(Image) mirrored = image_mirrored(image), again = image_mirrored(mirrored);
+  assert_memory_equal(mirrored->pixels, ((guint8[]){6, 7, 8, 3, 4, 5, 0, 1, 2}), 9);
+  assert_memory_equal(again->pixels, image->pixels, 18);
+  image_free(image);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_known_alpha),
+      cmocka_unit_test(test_others_are_left_out),
+      cmocka_unit_test(test_mirror),
       cmocka_unit_test(test_large_picture),
       cmocka_unit_test(test_hair),
       cmocka_unit_test(test_whole_and_alone),
