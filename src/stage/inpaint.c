@@ -223,16 +223,13 @@ static void patch_mean(Level *level, int i) {
 }
 
 /* The picture inside the rectangle of `inner` pixels with the margin around it. */
-static Level *level_from_images(const Image *rgb, const Image *hole, const Image *source, int x0, int y0,
-                                int width, int height) {
+static Level *level_from_images(const Image *rgb, const Image *hole, int x0, int y0, int width, int height) {
   Level *level = level_new(width + 2 * PATCH, height + 2 * PATCH);
   for (int y = 0; y < height; y++)
     for (int x = 0; x < width; x++) {
       gsize i = (gsize)(y + PATCH) * (gsize)level->width + (gsize)(x + PATCH);
       memcpy(level->rgb + i * 3, image_at(rgb, x0 + x, y0 + y), 3);
-      gboolean in_hole = *image_at(hole, x0 + x, y0 + y) > 127;
-      gboolean in_source = !source || *image_at(source, x0 + x, y0 + y) > 127;
-      level->kind[i] = in_hole ? HOLE : in_source ? SOURCE : NOTHING;
+      level->kind[i] = *image_at(hole, x0 + x, y0 + y) > 127 ? HOLE : SOURCE;
     }
   return level;
 }
@@ -613,15 +610,13 @@ static gboolean working_area(const Image *hole, int *x0, int *y0, int *width, in
   return TRUE;
 }
 
-void inpaint_fill_from(Image *rgb, const Image *hole, const Image *source) {
+void inpaint_fill(Image *rgb, const Image *hole) {
   g_return_if_fail(rgb->channels == 3 && hole->channels == 1);
   g_return_if_fail(rgb->width == hole->width && rgb->height == hole->height);
-  g_return_if_fail(!source ||
-                   (source->channels == 1 && source->width == rgb->width && source->height == rgb->height));
   int x0, y0, width, height;
   if (!working_area(hole, &x0, &y0, &width, &height))
     return;
-  g_autoptr(Level) level = level_from_images(rgb, hole, source, x0, y0, width, height);
+  g_autoptr(Level) level = level_from_images(rgb, hole, x0, y0, width, height);
   guint32 random = 0x9e3779b9u;
   fill_pyramid(level, 0, &random);
   for (int y = 0; y < height; y++)
@@ -630,8 +625,4 @@ void inpaint_fill_from(Image *rgb, const Image *hole, const Image *source) {
       if (level->kind[i] == HOLE)
         memcpy(image_at(rgb, x0 + x, y0 + y), level->rgb + i * 3, 3);
     }
-}
-
-void inpaint_fill(Image *rgb, const Image *hole) {
-  inpaint_fill_from(rgb, hole, NULL);
 }

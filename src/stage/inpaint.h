@@ -12,11 +12,6 @@
  * grey. */
 void inpaint_fill(Image *rgb, const Image *hole);
 
-/* The same, taking colour only from pixels with source above 127 (and outside the hole). What is neither hole
- * nor source is not looked at, neither for colour nor for continuity: what lies beside an object does not
- * bleed into it. */
-void inpaint_fill_from(Image *rgb, const Image *hole, const Image *source);
-
 /* Smooth fill of a field: replaces the values where weight is 0 by the membrane (harmonic function) spanned
  * between those where it is not. Where no weight is set the plane becomes 0. Solved coarse to fine. */
 void inpaint_membrane(Plane *plane, const Plane *weight);
