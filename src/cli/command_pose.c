@@ -3,8 +3,7 @@
 #include "cli/overlay.h"
 #include "media/picture.h"
 #include "media/video.h"
-#include "perception/track.h"
-#include "stage/shots.h"
+#include "stage/follow.h"
 
 #include <stdio.h>
 
@@ -71,46 +70,16 @@ static gboolean pose_of_picture(const Options *options, const char *path, GError
   return TRUE;
 }
 
-/* Frames wait until it is known whether a shot begins with them. */
-#define WAITING (SHOTS_LATENCY + 2)
-
 typedef struct {
-  Image *rgb[WAITING];
-  double time_s[WAITING];
-  int read, given; /* numbers of frames */
-  Shots *shots;
-  Tracker *tracker;
+  Progress *progress;
+  gint64 expected; /* frames */
 } Watch;
 
-static void watch_clear(Watch *watch) {
-  for (int i = 0; i < WAITING; i++)
-    image_free(watch->rgb[i]);
-  shots_free(watch->shots);
-  tracker_free(watch->tracker);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Watch, watch_clear)
-
-/* Hands every decided frame to the tracker. */
-static gboolean watch_decided(Watch *watch, GError **error) {
-  for (; watch->given < shots_decided(watch->shots); watch->given++) {
-    int slot = watch->given % WAITING;
-    g_autoptr(GArray) sightings = NULL;
-    if (!tracker_add(watch->tracker, watch->rgb[slot], watch->time_s[slot],
-                     shots_is_cut(watch->shots, watch->given), &sightings, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-static gboolean watch_frame(Watch *watch, const AVFrame *frame, const VideoInfo *info,
-                            ColourConverter *converter, GError **error) {
-  int slot = watch->read++ % WAITING;
-  if (!watch->rgb[slot])
-    watch->rgb[slot] = image_new(info->width, info->height, 3);
-  colour_to_rgb(converter, frame, watch->rgb[slot]);
-  watch->time_s[slot] = (double)frame->pts * av_q2d(info->time_base);
-  shots_add(watch->shots, watch->rgb[slot]);
-  return watch_decided(watch, error);
+static gboolean watch_frame(gpointer user, const Followed *followed, GError **error) {
+  const Watch *watch = user;
+  gint64 done = followed->index + 1;
+  progress_report(watch->progress, "Following people", done, MAX(watch->expected, done));
+  return progress_continue(watch->progress, error);
 }
 
 static Tracks *track_video(const Options *options, const char *path, Progress *progress, GError **error) {
@@ -119,24 +88,11 @@ static Tracks *track_video(const Options *options, const char *path, Progress *p
   if (!cli_network(&options->common, POSE_FULL, &network, error) || !(in = video_in_open(path, error)))
     return NULL;
   const VideoInfo *info = video_in_info(in);
-  g_auto(Watch) watch = {.shots = shots_new()};
-  if (!(watch.tracker = tracker_new(network, options->common.models, info->width, info->height, error)))
+  Watch watch = {progress, info->frames};
+  g_autoptr(Tracker) tracker = tracker_new(network, options->common.models, info->width, info->height, error);
+  if (!tracker || !follow_video(in, tracker, FOLLOW_EXACT, watch_frame, &watch, error))
     return NULL;
-  g_autoptr(ColourConverter) converter = colour_converter_new(info);
-  GError *problem = NULL;
-  for (AVFrame *frame; (frame = video_in_next(in, &problem));) {
-    gboolean good = progress_continue(progress, error) && watch_frame(&watch, frame, info, converter, error);
-    av_frame_free(&frame);
-    if (!good)
-      return NULL;
-    progress_report(progress, "Following people", watch.read, MAX(info->frames, watch.read));
-  }
-  if (problem) {
-    g_propagate_error(error, problem);
-    return NULL;
-  }
-  shots_end(watch.shots);
-  return watch_decided(&watch, error) ? tracker_finish(watch.tracker, error) : NULL;
+  return tracker_finish(tracker, error);
 }
 
 static const Pose *pose_at(const Track *track, int frame) {

@@ -1,19 +1,16 @@
-/* One pass over the video, three threads side by side (base/pipeline.h): one decodes, converts and finds the
- * cuts; one follows the people; the calling one stores the masks, follows the camera and gives frames to the
- * plate. Finishing a plate takes a second, so a fourth thread does that while the pass goes on with the next
- * shot; one at a time, since each holds the frames of its shot.
+/* One pass over the video that follows the people (follow.h); the calling thread stores the masks, follows
+ * the camera and gives frames to the plate. Finishing a plate takes a second, so a further thread does that
+ * while the pass goes on with the next shot; one at a time, since each holds the frames of its shot.
  *
  * A shot is one run of frames for a plate, or several where the camera goes further than one plate can show.
  */
 #include "base/files.h"
-#include "base/pipeline.h"
 #include "media/grey_video.h"
 #include "media/picture.h"
 #include "stage/camera.h"
-#include "stage/glance.h"
+#include "stage/follow.h"
 #include "stage/plate.h"
 #include "stage/scene_file.h"
-#include "stage/shots.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,9 +19,6 @@
 #include <unistd.h>
 
 enum {
-  DEPTH = 6,      /* frames under way */
-  DEPTH_HUGE = 3, /* the same for frames of more than HUGE_PIXELS */
-  HUGE_PIXELS = 4000 * 1000,
   GAP = 12,      /* frames around a sighting in which the same person may be there unseen */
   RUN_LOST = 48, /* frames of a plate at most while the camera cannot be followed */
   THUMB_SIDE = 512,
@@ -32,15 +26,6 @@ enum {
 };
 
 static const float CAMERA_LOST = 0.6f; /* trust below which the camera counts as not followed */
-
-typedef struct {
-  int index;
-  AVFrame *frame;
-  Image *rgb;
-  gboolean cut;
-  GArray *sightings;
-  GAsyncQueue *pool; /* where rgb goes back to */
-} Item;
 
 /* A run of frames whose plate is being finished. */
 typedef struct {
@@ -59,16 +44,7 @@ typedef struct {
   Progress *progress;
   VideoIn *in;
   VideoInfo info;
-  /* the decoding thread's */
-  Glance *glance;
-  Shots *shots;
-  GQueue waiting;    /* Item *: frames of which it is not decided yet whether they begin a shot */
-  GAsyncQueue *pool; /* Image * */
-  int decoded, emitted;
-  gboolean ended;
-  /* the tracking thread's */
   Tracker *tracker;
-  /* the calling thread's */
   GreyVideoOut *masks;
   Camera *camera;
   PlateBuilder *builder;
@@ -82,65 +58,6 @@ typedef struct {
   gboolean thumb_shows_somebody;
   int lost_shots;
 } Work;
-
-/* --- decoding --- */
-
-static void item_free(gpointer data) {
-  Item *item = data;
-  av_frame_free(&item->frame);
-  if (item->rgb)
-    g_async_queue_push(item->pool, item->rgb);
-  g_clear_pointer(&item->sightings, g_array_unref);
-  g_async_queue_unref(item->pool);
-  g_free(item);
-}
-
-/* Reads one more frame; at the end all waiting ones are decided. */
-static gboolean read_frame(Work *work, GError **error) {
-  GError *problem = NULL;
-  AVFrame *frame = video_in_next(work->in, &problem);
-  if (problem) {
-    g_propagate_error(error, problem);
-    return FALSE;
-  }
-  if (!frame) {
-    work->ended = TRUE;
-    shots_end(work->shots);
-    return TRUE;
-  }
-  Item *item = g_new0(Item, 1);
-  item->index = work->decoded++;
-  item->frame = frame;
-  item->pool = g_async_queue_ref(work->pool);
-  item->rgb = g_async_queue_try_pop(work->pool);
-  if (!item->rgb)
-    item->rgb = glance_image(&work->info);
-  glance_rgb(work->glance, frame, item->rgb);
-  shots_add(work->shots, item->rgb);
-  g_queue_push_tail(&work->waiting, item);
-  return TRUE;
-}
-
-static gboolean produce(gpointer user, gpointer *out, GError **error) {
-  Work *work = user;
-  while (!work->ended && work->emitted >= shots_decided(work->shots))
-    if (!read_frame(work, error))
-      return FALSE;
-  Item *item = g_queue_pop_head(&work->waiting);
-  if (item)
-    item->cut = shots_is_cut(work->shots, work->emitted++);
-  *out = item;
-  return TRUE;
-}
-
-/* --- tracking --- */
-
-static gboolean track(gpointer user, int worker, gpointer data, GError **error) {
-  Work *work = user;
-  Item *item = data;
-  double time = (double)item->frame->pts * av_q2d(work->info.time_base);
-  return tracker_add(work->tracker, item->rgb, time, item->cut, &item->sightings, error);
-}
 
 /* --- plates --- */
 
@@ -279,7 +196,7 @@ static void join_mask(Image **people, Image *mask) {
 }
 
 /* Writes everybody's masks; people: their union, NULL for nobody. */
-static gboolean store_masks(Work *work, const Item *item, Image **people, GError **error) {
+static gboolean store_masks(Work *work, const Followed *item, Image **people, GError **error) {
   guint8 seen = 0;
   for (guint i = 0; i < item->sightings->len; i++) {
     const Sighting *sighting = &g_array_index(item->sightings, Sighting, i);
@@ -294,7 +211,7 @@ static gboolean store_masks(Work *work, const Item *item, Image **people, GError
   return TRUE;
 }
 
-static void keep_thumb(Work *work, const Item *item) {
+static void keep_thumb(Work *work, const Followed *item) {
   gboolean better =
       !work->thumb || (item->sightings->len && !work->thumb_shows_somebody) || item->index == THUMB_FRAME;
   if (!better || (work->thumb_shows_somebody && !item->sightings->len))
@@ -306,9 +223,8 @@ static void keep_thumb(Work *work, const Item *item) {
   work->thumb_shows_somebody = item->sightings->len > 0;
 }
 
-static gboolean consume(gpointer user, gpointer data, GError **error) {
+static gboolean take_frame(gpointer user, const Followed *item, GError **error) {
   Work *work = user;
-  Item *item = data;
   if (!progress_continue(work->progress, error))
     return FALSE;
   if (item->cut) {
@@ -359,11 +275,8 @@ static gboolean keep_source(const char *video, const char *folder, const char *n
 }
 
 static gboolean run_pass(Work *work, GError **error) {
-  const PipelineStages stages = {produce, track, consume, item_free};
-  int depth = (gint64)work->info.width * work->info.height > HUGE_PIXELS ? DEPTH_HUGE : DEPTH;
-  if (!pipeline_run(&stages, 1, depth, work, error))
-    return FALSE;
-  return end_shot(work, work->frames, error);
+  return follow_video(work->in, work->tracker, FOLLOW_QUICK, take_frame, work, error) &&
+         end_shot(work, work->frames, error);
 }
 
 /* What is left to do when all frames are through: the tracks, the last plate, the small files. */
@@ -383,12 +296,6 @@ static gboolean finish(Work *work, const char *video, const SceneOptions *option
 
 static void work_clear(Work *work) {
   join_job(work, NULL);
-  g_queue_clear_full(&work->waiting, item_free);
-  for (Image *rgb; work->pool && (rgb = g_async_queue_try_pop(work->pool));)
-    image_free(rgb);
-  g_clear_pointer(&work->pool, g_async_queue_unref);
-  glance_free(work->glance);
-  shots_free(work->shots);
   tracker_free(work->tracker);
   grey_video_out_free(work->masks);
   camera_free(work->camera);
@@ -413,9 +320,6 @@ static gboolean fill_folder(Work *work, const char *video, const SceneOptions *o
   work->masks = grey_video_out_open(masks, mask_width, mask_height, TRACK_MAX_PEOPLE, error);
   if (!work->masks)
     return FALSE;
-  work->glance = glance_new(&work->info);
-  work->shots = shots_new();
-  work->pool = g_async_queue_new();
   return run_pass(work, error) && finish(work, video, options, error);
 }
 
