@@ -323,6 +323,15 @@ static void leave(Run *run, Progress *progress) {
   g_mutex_unlock(&run->lock);
 }
 
+/* Once: which layers of the sandbox this system permits. */
+static void tell_walls(Run *run, const ChildOutcome *outcome) {
+  if (!outcome->sandbox || !g_atomic_int_compare_and_exchange(run->place.walls_told, 0, 1))
+    return;
+  gboolean all = g_strcmp0(outcome->sandbox, "limits, namespaces, files, calls") == 0;
+  log_say(run->place.log, all ? "info" : "warning", NULL, "engines are locked in by: %s%s", outcome->sandbox,
+          all ? "" : "; this system does not permit the others");
+}
+
 /* What a child that ran to its end has to say. */
 static json_t *judge(Run *run, const Step *step, ChildOutcome *outcome, GError **error) {
   const char *name = json_string_value(json_object_get(step->task, "do"));
@@ -356,9 +365,7 @@ json_t *run_step(Run *run, const Step *step, GError **error) {
   g_free(meter.stage);
   if (!ran)
     return NULL;
-  log_say(run->place.log, "debug", run->job->id, "%s ran behind %s",
-          json_string_value(json_object_get(step->task, "do")),
-          outcome.sandbox ? outcome.sandbox : "nothing");
+  tell_walls(run, &outcome);
   return judge(run, step, &outcome, error);
 }
 

@@ -17,6 +17,7 @@ typedef struct {
   const char *program;
   const Log *log;
   volatile gint *stopping;
+  volatile gint *walls_told; /* the log has said what engines are locked in with */
   gint64 grace;
 } RunPlace;
 

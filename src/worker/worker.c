@@ -18,7 +18,7 @@ struct Worker {
   WorkerOptions options;
   char *name;
   Log log;
-  volatile gint stopping;
+  volatile gint stopping, walls_told;
 };
 
 static const KindFunc kinds[] = {
@@ -105,6 +105,7 @@ static void work(Worker *worker, const Job *job) {
                     .program = worker->options.program,
                     .log = &worker->log,
                     .stopping = &worker->stopping,
+                    .walls_told = &worker->walls_told,
                     .grace = worker->options.grace};
   g_autoptr(GError) error = NULL;
   Yield yield = {0};
