@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", "/tmp/troupe-hypothesis")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("TROUPE_BUILD", ROOT / "build"))
 SHARED = pathlib.Path(os.environ.get("TROUPE_SHARED", ROOT.parent / "shared"))

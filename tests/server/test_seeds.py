@@ -78,7 +78,7 @@ def assert_playable(path, frames=None):
 def test_introduction_on_demand(server, seeds, folder):
     program = next(p for p in programs(seeds / "viggle-introduction.txt") if "output.mp4" in p)
     run(program, folder, server)
-    assert_playable(folder / "output.mp4", frames=90)
+    assert_playable(folder / "output.mp4", frames=72)
 
 
 def test_introduction_prepared(server, seeds, folder):
@@ -125,4 +125,4 @@ def assert_saved(server, job, folder):
     done = server.wait(f"/api/render/{job}", key=False)
     assert done["status"] == "complete", done
     (folder / "saved.mp4").write_bytes(server.get(done["cdn_url"], key=False).content)
-    assert_playable(folder / "saved.mp4", frames=90)
+    assert_playable(folder / "saved.mp4", frames=72)
