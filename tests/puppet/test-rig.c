@@ -295,7 +295,6 @@ static void drawings_are_one_flat_mesh(void **state) {
   assert_int_equal(rig->layers->len, 1);
   const Layer *whole = g_ptr_array_index(rig->layers, 0);
   assert_int_equal(whole->kind, LAYER_WHOLE);
-  assert_false(whole->back);
   check_mesh(whole, FALSE);
   assert_float_equal(highest(whole), 0, 0);
   int seen[LAYERS] = {0};

@@ -108,10 +108,6 @@ static float relief_limit(LayerKind kind) {
   return kind == LAYER_BODY ? 0.085f : kind == LAYER_HEAD ? 0.075f : kind >= LAYER_LEFT_HAND ? 0.012f : 0.06f;
 }
 
-static gboolean is_limb(LayerKind kind) {
-  return kind <= LAYER_RIGHT_LEG || kind == LAYER_LEFT_ARM || kind == LAYER_RIGHT_ARM;
-}
-
 static void add_layer(Rig *rig, LayerKind kind, Image *texture, int left, int top, float hem) {
   Grid *made = NULL;
   Layer *layer = mesh_grid(kind, texture, left, top, MAX(2, STEP * rig->figure.height), &made);
@@ -120,7 +116,6 @@ static void add_layer(Rig *rig, LayerKind kind, Image *texture, int left, int to
     layer_free(layer);
     return;
   }
-  layer->back = is_limb(kind);
   relief_inflate(layer, grid, relief_limit(kind) * rig->figure.height);
   weights_of_part(layer, rig, hem);
   g_ptr_array_add(rig->layers, layer);

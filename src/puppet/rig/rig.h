@@ -35,7 +35,6 @@ typedef struct {
   float (*weight)[4];    /* [vertices] sum 1 */
   guint32 (*triangle)[3];
   guint8 *part;          /* [triangles] LayerKind that this triangle belongs to for the order of drawing */
-  gboolean back;         /* has a back: the same mesh mirrored at z = 0 closes the surface */
   Image *texture;        /* RGBA premultiplied sRGB */
 } Layer;
 

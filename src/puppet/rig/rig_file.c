@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#define FORMAT "troupe rig 1"
+#define FORMAT "troupe rig 2"
+#define FORMAT_WITH_BACKS "troupe rig 1" /* had a second, unused number for each layer */
 #define VERTICES_MAX 1000000
 #define TRIANGLES_MAX 2000000
 #define FAR 1e6f /* no coordinate is further from the picture, in pixels */
@@ -32,7 +33,7 @@ gboolean rig_save(const Rig *rig, const char *path, GError **error) {
                          [FLAG_LEFT_HIDDEN] = rig->hand_hidden[0] != 0,
                          [FLAG_RIGHT_HIDDEN] = rig->hand_hidden[1] != 0};
   float extent[EXTENTS] = {rig->top, rig->bottom, rig->left, rig->right, rig->figure.height};
-  guint8 given[JOINTS], kinds[LAYERS][2] = {0};
+  guint8 given[JOINTS], kinds[LAYERS] = {0};
   if (!rig->layers->len || rig->layers->len > LAYERS)
     return fault(error, FAULT_INTERNAL, "The rig has %u layers.", rig->layers->len);
   for (int j = 0; j < JOINTS; j++)
@@ -42,14 +43,13 @@ gboolean rig_save(const Rig *rig, const char *path, GError **error) {
   add(writer, -1, "rig.flags", DTYPE_U8, FLAGS, 0, 0, flags);
   add(writer, -1, "rig.extent", DTYPE_F32, EXTENTS, 0, 0, extent);
   add(writer, -1, "rig.radius", DTYPE_F32, BONES, 0, 0, rig->radius);
-  add(writer, -1, "rig.layers", DTYPE_U8, rig->layers->len, 2, 0, kinds);
+  add(writer, -1, "rig.layers", DTYPE_U8, rig->layers->len, 0, 0, kinds);
   add(writer, -1, "figure.joint", DTYPE_F32, JOINTS, 2, 0, rig->figure.joint);
   add(writer, -1, "figure.visibility", DTYPE_F32, JOINTS, 0, 0, rig->figure.visibility);
   add(writer, -1, "figure.given", DTYPE_U8, JOINTS, 0, 0, given);
   for (int i = 0; i < (int)rig->layers->len; i++) {
     const Layer *layer = g_ptr_array_index(rig->layers, i);
-    kinds[i][0] = (guint8)layer->kind;
-    kinds[i][1] = layer->back != 0;
+    kinds[i] = (guint8)layer->kind;
     add(writer, i, "rest", DTYPE_F32, layer->vertices, 3, 0, layer->rest);
     add(writer, i, "uv", DTYPE_F32, layer->vertices, 2, 0, layer->uv);
     add(writer, i, "bone", DTYPE_U8, layer->vertices, 4, 0, layer->bone);
@@ -99,7 +99,7 @@ static gboolean load_whole(const Safetensors *file, Rig *rig, GError **error) {
   guint8 flags[FLAGS], given[JOINTS];
   float extent[EXTENTS];
   const char *format = safetensors_metadata(file, "format");
-  if (!format || !g_str_equal(format, FORMAT))
+  if (!format || !(g_str_equal(format, FORMAT) || g_str_equal(format, FORMAT_WITH_BACKS)))
     return damaged(error, "it is not in this program's format");
   if (!take(file, "rig.size", DTYPE_I32, 2, 0, size, error) ||
       !take(file, "rig.flags", DTYPE_U8, FLAGS, 0, flags, error) ||
@@ -186,7 +186,7 @@ static gboolean load_texture(const Safetensors *file, int index, Layer *layer, G
   return TRUE;
 }
 
-static Layer *load_layer(const Safetensors *file, int index, const guint8 kind[2], GError **error) {
+static Layer *load_layer(const Safetensors *file, int index, LayerKind kind, GError **error) {
   int vertices = 0, triangles = 0;
   const void *rest, *uv, *bone, *weight, *triangle, *part;
   if (!(rest = layer_array(file, index, "rest", DTYPE_F32, 3, VERTICES_MAX, &vertices, error)) ||
@@ -197,8 +197,7 @@ static Layer *load_layer(const Safetensors *file, int index, const guint8 kind[2
       !(part = layer_array(file, index, "part", DTYPE_U8, 0, TRIANGLES_MAX, &triangles, error)))
     return NULL;
   g_autoptr(Layer) layer = g_new0(Layer, 1);
-  *layer = (Layer){.kind = (LayerKind)kind[0],
-                   .back = kind[1],
+  *layer = (Layer){.kind = kind,
                    .vertices = vertices,
                    .triangles = triangles,
                    .rest = g_memdup2(rest, sizeof(float[3]) * (gsize)vertices),
@@ -220,16 +219,17 @@ Rig *rig_load(const char *path, GError **error) {
   rig->layers = g_ptr_array_new_with_free_func((GDestroyNotify)layer_free);
   if (!load_whole(file, rig, error))
     return NULL;
-  gint64 shape[2] = {-1, 2};
-  const guint8 *kinds = safetensors_get(file, "rig.layers", DTYPE_U8, shape, 2, error);
+  int wide = g_str_equal(safetensors_metadata(file, "format"), FORMAT_WITH_BACKS) ? 2 : 1;
+  gint64 shape[2] = {-1, wide};
+  const guint8 *kinds = safetensors_get(file, "rig.layers", DTYPE_U8, shape, wide, error);
   if (!kinds)
     return NULL;
   if (shape[0] < 1 || shape[0] > LAYERS)
     return damaged(error, "it has no layers or too many"), NULL;
   for (int i = 0; i < (int)shape[0]; i++) {
-    if (kinds[2 * i] >= LAYERS || kinds[2 * i + 1] > 1)
+    if (kinds[wide * i] >= LAYERS)
       return damaged(error, "a layer is of no known kind"), NULL;
-    Layer *layer = load_layer(file, i, kinds + 2 * i, error);
+    Layer *layer = load_layer(file, i, (LayerKind)kinds[wide * i], error);
     if (!layer)
       return NULL;
     g_ptr_array_add(rig->layers, layer);
