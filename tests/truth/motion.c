@@ -65,23 +65,31 @@ typedef struct {
   double hips; /* sum of the hips' distance / driver's box height */
 } Fidelity;
 
-static void compare_poses(const Pose *driver, const Pose *made, Fidelity *f) {
+static void compare_poses(const Pose *driver, const Pose *made, gboolean each, Fidelity *f) {
   double dx, dy, mx, my;
   hips_of(driver, &dx, &dy);
   hips_of(made, &mx, &my);
   f->hips += hypot(dx - mx, dy - my) / MAX((double)driver->box[3], 1);
   for (gsize b = 0; b < BONE_COUNT; b++) {
-    if (!bone_visible(driver, b))
+    if (!bone_visible(driver, b)) {
+      if (each)
+        g_printerr("      -");
       continue;
+    }
     double turn = remainder(bone_direction(made, b) - bone_direction(driver, b), 2 * G_PI);
     double degrees = fabs(turn) * 180 / G_PI;
     f->sum[b] += degrees;
     f->count[b]++;
     g_array_append_val(f->all, degrees);
+    if (each)
+      g_printerr(" %6.1f", turn * 180 / G_PI);
   }
+  if (each)
+    g_printerr("\n");
 }
 
-static void compare_videos(const Track *track, const GPtrArray *driver, const GPtrArray *made, Fidelity *f) {
+static void compare_videos(const Track *track, const GPtrArray *driver, const GPtrArray *made, gboolean each,
+                           Fidelity *f) {
   for (int i = 0; i < track->count; i++) {
     guint frame = (guint)(track->first + i);
     double x, y;
@@ -96,7 +104,9 @@ static void compare_videos(const Track *track, const GPtrArray *driver, const GP
     if (got == NULL)
       continue;
     f->found++;
-    compare_poses(want, got, f);
+    if (each)
+      g_printerr("%4u", frame);
+    compare_poses(want, got, each, f);
   }
 }
 
@@ -132,7 +142,8 @@ gboolean judge_motion(const char *driver, const char *made, const Limits *limits
   if (made_seen == NULL)
     return FALSE;
   Fidelity f = {.all = g_array_new(FALSE, FALSE, sizeof(double))};
-  compare_videos(g_ptr_array_index(tracks->tracks, (guint)limits->person - 1), driver_seen, made_seen, &f);
+  compare_videos(g_ptr_array_index(tracks->tracks, (guint)limits->person - 1), driver_seen, made_seen,
+                 limits->each, &f);
   double mean, missing;
   tell(&f, result, &mean, &missing);
   g_array_unref(f.all);

@@ -52,6 +52,8 @@ int main(int argc, char **argv) {
        "motion: largest share of frames without a person", "SHARE"},
       {"person", 0, 0, G_OPTION_ARG_INT, &limits.person,
        "motion: who of the driver's people is followed (default 1)", "N"},
+      {"each", 0, 0, G_OPTION_ARG_NONE, &limits.each,
+       "motion: every frame's angle errors by bone on standard error", NULL},
       {"models", 0, 0, G_OPTION_ARG_FILENAME, &models, "Folder of the networks", "FOLDER"},
       {"network", 0, 0, G_OPTION_ARG_STRING, &network, "lite, full (default) or heavy", "NAME"},
       {NULL},

@@ -33,8 +33,9 @@ typedef struct {
   double min_pck, min_iou, min_seen, min_filled, max_degrees, max_missing;
   const char *models;
   PoseNetwork network;
-  int person; /* motion: which of the driver's people is followed, from 1 */
-  int step;   /* plate: every so many frames */
+  int person;    /* motion: which of the driver's people is followed, from 1 */
+  int step;      /* plate: every so many frames */
+  gboolean each; /* motion: a line for every frame on standard error */
 } Limits;
 
 /* Each fills result and returns FALSE with *error when it cannot judge. *passed tells whether the limits are
@@ -48,6 +49,6 @@ gboolean judge_motion(const char *driver, const char *made, const Limits *limits
 
 /* Runs the tracker over a video. */
 Tracks *video_tracks(const char *video, const Limits *limits, GError **error);
-/* Everybody in each frame, each frame read by itself, as if it were a picture (transfer full): GArray of Pose by
- * frame. */
+/* Everybody in each frame, each frame read by itself, as if it were a picture (transfer full): GArray of Pose
+ * by frame. */
 GPtrArray *video_poses(const char *video, const Limits *limits, GError **error);
