@@ -61,6 +61,11 @@ Answer *answer_bytes(int status, const char *type, GBytes *body) {
   return answer;
 }
 
+void answer_share(Answer *answer) {
+  if (!answer->bytes)
+    answer->bytes = g_bytes_new_with_free_func(answer->text, answer->length, free, answer->text);
+}
+
 Answer *answer_empty(int status) {
   return answer_new(status, NULL);
 }

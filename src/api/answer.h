@@ -24,6 +24,8 @@ void answer_free(Answer *answer);
 /* Text (malloc'ed, taken) as JSON. */
 Answer *answer_json_text(int status, char *text);
 Answer *answer_empty(int status);
+/* Turns the text into bytes that others may hold too. */
+void answer_share(Answer *answer);
 /* Hands the answer to libmicrohttpd. */
 enum MHD_Result answer_queue(Request *request);
 /* Writes the answer to the socket at once, while the client is still sending. */

@@ -140,6 +140,8 @@ static gboolean part_end(gpointer user, GError **error) {
     return TRUE;
   if (body->fd < 0 && !draft_open(body, error))
     return FALSE;
+  if (!write_block(body))
+    return not_stored(error, body->path);
   Upload upload = {
       .field = g_steal_pointer(&body->name), .hash = checksum_hex(body->checksum), .bytes = body->bytes};
   gboolean closed = draft_close(body);
@@ -185,8 +187,9 @@ static gboolean too_large(GError **error, guint64 limit) {
 
 gboolean body_open(Request *request, GError **error) {
   const unsigned bodies = request->entry->route->bodies;
-  if (!bodies)
-    return TRUE; /* whatever comes is dropped */
+  if (!bodies) /* what comes is dropped, within reason */
+    return request->length == G_MAXUINT64 || request->length <= BODY_TEXT_MAX ||
+           too_large(error, BODY_TEXT_MAX);
   if (!request->header.content_length && !request->header.transfer_encoding)
     return refuse(error, REFUSAL_LENGTH,
                   "The request needs a body with a Content-Length (or chunked encoding).");
@@ -217,10 +220,11 @@ gboolean body_open(Request *request, GError **error) {
 
 gboolean body_feed(Request *request, const char *bytes, gsize length, GError **error) {
   Body *body = request->body;
+  guint64 limit = body ? body->limit : BODY_TEXT_MAX;
+  if (request->received > limit)
+    return too_large(error, limit);
   if (!body)
     return TRUE;
-  if (request->received > body->limit)
-    return too_large(error, body->limit);
   if (body->multipart)
     return multipart_feed(body->multipart, bytes, length, error);
   g_byte_array_append(body->text, (const guint8 *)bytes, (guint)length);

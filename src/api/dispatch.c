@@ -21,26 +21,20 @@ static const char *key_of(const Request *request) {
   return value + strspn(value, " ");
 }
 
-static gboolean check_key(Request *request, GError **error) {
-  const Route *route = request->entry->route;
-  gboolean open = (route->flags & ROUTE_OPEN) != 0;
+gboolean find_caller(Request *request, GError **error) {
   const char *key = key_of(request);
+  request->caller_known = TRUE;
   if (!key || !*key)
-    return open || refuse(error, REFUSAL_KEY_MISSING,
-                          "The request has no key. Send it in the header Authorization: Bearer KEY.");
-  GError *why = NULL;
+    return refuse(error, REFUSAL_KEY_MISSING,
+                  "The request has no key. Send it in the header Authorization: Bearer KEY.");
   if (!g_utf8_validate(key, -1, NULL))
-    refuse(&why, REFUSAL_KEY_INVALID, "The key is wrong, expired or revoked.");
-  else
-    request->caller = key_check(request_app(request), key, &why);
-  if (request->caller)
-    return TRUE;
-  if (open) {
-    g_clear_error(&why);
-    return TRUE;
-  }
-  g_propagate_error(error, why);
-  return FALSE;
+    return refuse(error, REFUSAL_KEY_INVALID, "The key is wrong, expired or revoked.");
+  request->caller = key_check(request_app(request), key, error);
+  return request->caller != NULL;
+}
+
+static gboolean check_key(Request *request, GError **error) {
+  return request->entry->route->flags & ROUTE_OPEN || find_caller(request, error);
 }
 
 static gboolean check_scope(const Request *request, GError **error) {
@@ -155,6 +149,28 @@ static Answer *call_once(Request *request) {
   return answer;
 }
 
+/* --- answers that are given again --- */
+
+static Answer *call_kept(Request *request) {
+  Api *api = request->api;
+  const char *account = request->caller ? request->caller->account : NULL;
+  gint64 version = database_version(api->app->database);
+  GBytes *kept = cache_get(api->cache, account, request->path, request->raw_query, version);
+  if (kept)
+    return answer_bytes(200, "application/json", kept);
+  Answer *answer = call(request);
+  if (answer->status != 200 || !answer->text || answer->header_count)
+    return answer;
+  answer_share(answer);
+  cache_put(api->cache, account, request->path, request->raw_query, version, answer->bytes);
+  return answer;
+}
+
 void dispatch(Request *request) {
-  request->answer = request->caller && request->header.idempotency_key ? call_once(request) : call(request);
+  if (request->caller && request->header.idempotency_key)
+    request->answer = call_once(request);
+  else if (request->entry->route->flags & ROUTE_KEPT)
+    request->answer = call_kept(request);
+  else
+    request->answer = call(request);
 }

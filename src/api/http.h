@@ -26,7 +26,8 @@ const char *request_method(const Request *request);
 const char *request_path(const Request *request);
 /* "req_" + 24 hex digits, or what the client sent in X-Request-Id when it is 1..128 printable characters. */
 const char *request_id(const Request *request);
-const Caller *request_caller(const Request *request); /* NULL on a ROUTE_OPEN without a (good) key */
+/* NULL on a ROUTE_OPEN without a (good) key, whose key is looked at when this is called first. */
+const Caller *request_caller(const Request *request);
 /* A "{name}" of the route's pattern. */
 const char *request_argument(const Request *request, const char *name);
 const char *request_query(const Request *request, const char *name); /* NULL when absent */
@@ -75,6 +76,8 @@ enum {
   ROUTE_OPEN = 1,      /* needs no key, ignores a wrong one */
   ROUTE_SLOW = 2,      /* runs on a pool thread */
   ROUTE_UNCOUNTED = 4, /* not counted by the rate limit */
+  ROUTE_KEPT = 8,      /* a GET whose answer depends on nothing but its path, its query, the account and the
+                          tables:      given again for up to a second while no table has changed */
 };
 
 typedef struct {

@@ -195,6 +195,7 @@ gboolean request_read_headers(Request *request, const char *method, GError **err
   char *query = strchr(request->path, '?');
   if (query)
     *query++ = '\0';
+  request->raw_query = query;
   return read_framing(request, error) && split_path(request, error) &&
          (!query || urlencoded_parse(query, strlen(query), "The query", &request->query, error));
 }
@@ -218,6 +219,9 @@ const char *request_id(const Request *request) {
 }
 
 const Caller *request_caller(const Request *request) {
+  Request *asked = (Request *)request; /* what is found out is kept */
+  if (!asked->caller_known)
+    find_caller(asked, NULL);
   return request->caller;
 }
 

@@ -27,9 +27,10 @@ struct Request {
   Api *api;
   struct MHD_Connection *connection;
   RequestState state;
-  const char *method; /* libmicrohttpd's, as long as the request */
-  char *path;         /* as it came, without the query */
-  char *words;        /* the path's segments, decoded, in one block */
+  const char *method;    /* libmicrohttpd's, as long as the request */
+  char *path;            /* as it came, without the query */
+  const char *raw_query; /* as it came; NULL: none */
+  char *words;           /* the path's segments, decoded, in one block */
   const char *segments[SEGMENTS_MAX];
   guint segment_count;
   char id[132];
@@ -41,6 +42,7 @@ struct Request {
   Body *body;      /* while it is coming */
   GArray *uploads; /* Upload, or NULL */
   Caller *caller;
+  gboolean caller_known; /* the key was looked at */
   Answer *answer;
   int retry_seconds; /* with REFUSAL_RATE */
   gint64 started;    /* monotonic, microseconds */

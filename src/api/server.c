@@ -361,6 +361,7 @@ Api *api_start(App *app, const ApiOptions *options, GError **error) {
   api->log = options->log;
   api->router = router_new(options->dialects);
   api->metrics = metrics_new(api->router);
+  api->cache = cache_new();
   g_mutex_init(&api->lock);
   g_cond_init(&api->changed);
   g_queue_init(&api->connections);
@@ -418,6 +419,7 @@ void api_free(Api *api) {
   g_thread_join(api->watcher);
   events_free(api->events);
   metrics_free(api->metrics);
+  cache_free(api->cache);
   router_free(api->router);
   g_mutex_clear(&api->lock);
   g_cond_clear(&api->changed);

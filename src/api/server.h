@@ -1,5 +1,6 @@
 /* The server's parts: the inside of api/http.h. */
 #pragma once
+#include "api/cache.h"
 #include "api/events.h"
 #include "api/metrics.h"
 #include "api/request.h"
@@ -10,6 +11,7 @@ struct Api {
   gboolean log;
   Router *router;
   Metrics *metrics;
+  Cache *cache;
   Events *events;
   GThreadPool *pool;
   struct MHD_Daemon *daemon;
@@ -22,6 +24,8 @@ struct Api {
   gboolean ended;
 };
 
+/* Fills request->caller by the key that came. FALSE: REFUSAL_KEY_MISSING, REFUSAL_KEY_INVALID. */
+gboolean find_caller(Request *request, GError **error);
 /* Runs the handler, with idempotency around it; fills request->answer. */
 void dispatch(Request *request);
 /* Key, scope, rate, route, body: what can be checked before the body comes. FALSE with *error. */

@@ -218,7 +218,7 @@ static Answer *get_credits(Api *api, Request *request, GError **error) {
 
 static const Route routes[] = {
     {"POST", "/api/render", create_render, ROUTE_SLOW, ANY_BODY, "write"},
-    {"GET", "/api/render/{job_id}", get_render, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"GET", "/api/render/{job_id}", get_render, ROUTE_OPEN | ROUTE_UNCOUNTED | ROUTE_KEPT, BODY_NONE, NULL},
     {"DELETE", "/api/render/{job_id}", cancel_render, ROUTE_SLOW, BODY_NONE, "write"},
     {"POST", "/api/characters/preprocess", create_character, ROUTE_SLOW, ANY_BODY, "write"},
     {"GET", "/api/characters", list_characters, 0, BODY_NONE, "read"},

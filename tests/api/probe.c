@@ -106,6 +106,12 @@ static Answer *served_file(Api *api, Request *request, GError **error) {
   return answer_file(request, path, name ? name : "probe.mp4", "abc123");
 }
 
+/* Counts how often it was asked. */
+static Answer *kept(Api *api, Request *request, GError **error) {
+  static gint asked;
+  return answer_json(200, json_pack("{s:i}", "asked", g_atomic_int_add(&asked, 1)));
+}
+
 static Answer *store_fault(Api *api, Request *request, GError **error) {
   fault(error, FAULT_STORE, "/secret/path is full");
   return NULL;
@@ -149,6 +155,7 @@ static const Route routes[] = {
     {"GET", "/t/slow", slow, ROUTE_OPEN | ROUTE_SLOW, 0, NULL},
     {"POST", "/t/count", counted, 0, ANY_BODY, "write"},
     {"GET", "/t/file", served_file, ROUTE_OPEN, 0, NULL},
+    {"GET", "/t/kept/{id}", kept, ROUTE_OPEN | ROUTE_KEPT, 0, NULL},
     {"GET", "/t/full", store_fault, ROUTE_OPEN, 0, NULL},
     {"GET", "/t/metrics", numbers, ROUTE_OPEN, 0, NULL},
     {"GET", "/t/events", ticks, ROUTE_OPEN, 0, NULL},
