@@ -52,8 +52,9 @@ static gboolean same(const AVFrame *a, const AVFrame *b) {
   return TRUE;
 }
 
-/* The plate of that background, as stage/ would hand it over. */
-static Backing *background(const VideoInfo *info, int pan) {
+/* The plate of that background, as stage/ would hand it over. front: NULL, or what stands before everybody.
+ */
+static Backing *background_behind(const VideoInfo *info, int pan, Front *front) {
   AVFrame *clean = frame_new();
   paint(clean, 0);
   ColourConverter *converter = colour_converter_new(info);
@@ -61,6 +62,7 @@ static Backing *background(const VideoInfo *info, int pan) {
   g_autoptr(Image) picture = image_new(W, H, 3);
   colour_to_rgb(converter, clean, picture);
   plate.picture = picture;
+  plate.front = front;
   float homography[10][9];
   if (pan) {
     for (int i = 0; i < 10; i++)
@@ -71,6 +73,10 @@ static Backing *background(const VideoInfo *info, int pan) {
   colour_converter_free(converter);
   av_frame_free(&clean);
   return backing;
+}
+
+static Backing *background(const VideoInfo *info, int pan) {
+  return background_behind(info, pan, NULL);
 }
 
 /* A person: dark, 60 x 150 pixels, and its mask. */
@@ -313,6 +319,46 @@ static void the_same_twice(void **state) {
   av_frame_free(&frames[1]);
 }
 
+/* Writing on rows 300 to 320 from frame 5 on, and a person's foot below the mask. */
+static void writing_stays_before_everybody(void **state) {
+  VideoInfo info = video();
+  g_autoptr(Image) alpha = image_new(W / 2, 2 * 20, 1);
+  memset(image_at(alpha, 0, 25), 255, (gsize)(W / 2) * 10); /* the second span's rows 310 to 330 */
+  int begin[] = {0, 5, 10};
+  Front front = {0, 300, W, 40, 2, begin, alpha};
+  Backing *backing = background_behind(&info, 0, &front);
+  for (int index = 4; index < 6; index++) {
+    AVFrame *clean = frame_new(), *frame = frame_new();
+    paint(clean, 0);
+    paint(frame, 0);
+    g_autoptr(Image) mask = stand_in(frame, 70, 180);
+    for (int y = 300 * MH / H - 1; y < MH; y++) /* where the mask ends too soon */
+      memset(image_at(mask, 0, y), 0, MW);
+    for (int y = 310; y < 330; y++)
+      memset(frame->data[0] + y * frame->linesize[0], y % 4 ? 230 : 20, W);
+    AVFrame *before = av_frame_clone(frame);
+    assert_int_equal(av_frame_make_writable(frame), 0);
+    const Image *masks[] = {mask};
+    ComposeInput input = {.index = index, .backing = backing, .replaced = masks, .replaced_count = 1};
+    Composer *composer = composer_new(&info, BACKGROUND_ORIGINAL, NULL);
+    compose_frame(composer, frame, &input, NULL);
+    for (int y = 310; y < 330; y++)
+      for (int x = 80; x < 120; x++)
+        if (index >= 5)
+          assert_int_equal(luma(frame, x, y), luma(before, x, y));
+        else
+          assert_true(abs(luma(frame, x, y) - luma(clean, x, y)) < 12);
+    for (int y = 302; y < 308; y++) /* what the mask left of the person is gone */
+      for (int x = 80; x < 120; x++)
+        assert_true(abs(luma(frame, x, y) - luma(clean, x, y)) < 12);
+    composer_free(composer);
+    av_frame_free(&before);
+    av_frame_free(&clean);
+    av_frame_free(&frame);
+  }
+  backing_free(backing);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_changes_without_people),
@@ -323,6 +369,7 @@ int main(void) {
       cmocka_unit_test(the_mask_is_the_alpha),
       cmocka_unit_test(edges_mix_with_what_is_below),
       cmocka_unit_test(shadows_darken_the_ground_only_there),
+      cmocka_unit_test(writing_stays_before_everybody),
       cmocka_unit_test(the_same_twice),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
