@@ -6,6 +6,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define CHARACTER_NICENESS 5 /* of its thread, where the Scene is made beside it */
 
 typedef struct {
   CommonOptions common;
@@ -91,6 +95,9 @@ typedef struct {
 static gpointer obtain_character(gpointer data) {
   CharacterTask *task = data;
   const Options *options = task->options;
+  /* Following people in the video takes longer and is a chain; it must not wait for this. */
+  if (options->video)
+    setpriority(PRIO_PROCESS, (id_t)gettid(), CHARACTER_NICENESS);
   CharacterOptions character_options = {options->joints, options->figure_mask, options->common.models};
   if (!g_file_test(options->character, G_FILE_TEST_IS_DIR))
     task->character = character_make(options->character, &character_options, task->progress, &task->error);
@@ -116,7 +123,8 @@ static Scene *obtain_scene(const Options *options, char **scratch, Progress *pro
     return NULL;
   SceneOptions scene = {.model = options->model ? options->model : RENDER_MODEL_VOLUMETRIC,
                         .network = network,
-                        .models = options->common.models};
+                        .models = options->common.models,
+                        .brief = TRUE};
   return scene_prepare(options->video, *scratch, &scene, progress, error);
 }
 

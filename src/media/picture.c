@@ -24,6 +24,7 @@ typedef enum { PICTURE_OTHER, PICTURE_PNG, PICTURE_JPEG, PICTURE_WEBP } PictureT
 #define WEBP_QUALITY 85
 /* zlib effort. Plates are photographs: more effort costs seconds and saves a few per cent. */
 #define PNG_EFFORT 4
+#define PNG_EFFORT_QUICK 1
 
 /* What libvips has to say about a damaged file comes with the error; its log says it again. */
 static void stay_silent(const char *domain, GLogLevelFlags level, const char *message, gpointer user) {
@@ -233,10 +234,11 @@ Image *picture_load(const char *path, GError **error) {
   return g_steal_pointer(&image);
 }
 
-static int encode(Picture *picture, const char *path, void **data, gsize *size) {
+static int encode(Picture *picture, const char *path, gboolean quick, void **data, gsize *size) {
   if (g_str_has_suffix(path, ".png"))
-    return vips_pngsave_buffer(picture, data, size, "compression", PNG_EFFORT, "filter",
-                               VIPS_FOREIGN_PNG_FILTER_ALL, "strip", TRUE, NULL);
+    return vips_pngsave_buffer(picture, data, size, "compression", quick ? PNG_EFFORT_QUICK : PNG_EFFORT,
+                               "filter", quick ? VIPS_FOREIGN_PNG_FILTER_SUB : VIPS_FOREIGN_PNG_FILTER_ALL,
+                               "strip", TRUE, NULL);
   if (g_str_has_suffix(path, ".webp"))
     return vips_webpsave_buffer(picture, data, size, "Q", WEBP_QUALITY, "strip", TRUE, NULL);
   VipsArrayDouble *white = vips_array_double_newv(1, 255.0);
@@ -246,7 +248,7 @@ static int encode(Picture *picture, const char *path, void **data, gsize *size) 
   return bad;
 }
 
-gboolean picture_save(const Image *image, const char *path, GError **error) {
+static gboolean save(const Image *image, const char *path, gboolean quick, GError **error) {
   if (!g_str_has_suffix(path, ".png") && !g_str_has_suffix(path, ".jpg") && !g_str_has_suffix(path, ".webp"))
     return fault(error, FAULT_OUTPUT, "%s cannot be written: its name must end in .png, .jpg or .webp.",
                  path);
@@ -257,7 +259,8 @@ gboolean picture_save(const Image *image, const char *path, GError **error) {
   VipsInterpretation kind = image->channels < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
   g_autofree void *data = NULL;
   gsize size = 0;
-  if (!raw || vips_copy(raw, &picture, "interpretation", kind, NULL) || encode(picture, path, &data, &size)) {
+  if (!raw || vips_copy(raw, &picture, "interpretation", kind, NULL) ||
+      encode(picture, path, quick, &data, &size)) {
     fault(error, FAULT_OUTPUT, "%s cannot be encoded (%s).", path, vips_error_buffer());
     vips_error_clear();
     return FALSE;
@@ -267,4 +270,12 @@ gboolean picture_save(const Image *image, const char *path, GError **error) {
   if (!g_file_set_contents_full(path, data, (gssize)size, G_FILE_SET_CONTENTS_CONSISTENT, 0666, &problem))
     return fault(error, FAULT_OUTPUT, "%s cannot be written: %s.", path, problem->message);
   return TRUE;
+}
+
+gboolean picture_save(const Image *image, const char *path, GError **error) {
+  return save(image, path, FALSE, error);
+}
+
+gboolean picture_save_quickly(const Image *image, const char *path, GError **error) {
+  return save(image, path, TRUE, error);
 }

@@ -23,3 +23,5 @@ gboolean picture_is(const char *path);
 /* By the suffix of path: .png, .jpg, .webp. Written to a temporary name beside it and renamed. FAULT_OUTPUT.
  */
 gboolean picture_save(const Image *image, const char *path, GError **error);
+/* The same for what is read once and thrown away: quick to write rather than small. */
+gboolean picture_save_quickly(const Image *image, const char *path, GError **error);

@@ -64,6 +64,7 @@ typedef struct {
   const char *model;   /* required */
   PoseNetwork network; /* POSE_FULL is the usual one */
   const char *models;  /* folder of the networks or NULL */
+  gboolean brief;      /* the folder is read once and thrown away: quick to write rather than small */
 } SceneOptions;
 
 /* Makes folder (which must not exist, or be empty) from the video. Nothing is left behind on failure. */

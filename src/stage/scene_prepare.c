@@ -34,6 +34,7 @@ typedef struct {
   gboolean *doubtful;
   float (*homography)[9];
   char *folder;
+  gboolean brief;
   int index, first;
   Plate *plate;
   GError *error;
@@ -41,6 +42,7 @@ typedef struct {
 
 typedef struct {
   const char *draft; /* the folder that is being filled */
+  gboolean brief;
   Progress *progress;
   VideoIn *in;
   VideoInfo info;
@@ -62,15 +64,15 @@ typedef struct {
 /* --- plates --- */
 
 static gboolean save_plate(PlateJob *job) {
+  gboolean (*save)(const Image *, const char *, GError **) = job->brief ? picture_save_quickly : picture_save;
   Plate *plate = job->plate;
   g_autofree char *picture = scene_plate_name(job->index, plate->width, plate->height),
                   *known = scene_known_name(job->index), *front = scene_front_name(job->index);
   g_autofree char *picture_path = g_build_filename(job->folder, picture, NULL),
                   *known_path = g_build_filename(job->folder, known, NULL),
                   *front_path = g_build_filename(job->folder, front, NULL);
-  return picture_save(plate->picture, picture_path, &job->error) &&
-         picture_save(plate->known, known_path, &job->error) &&
-         (!plate->front || picture_save(plate->front->alpha, front_path, &job->error));
+  return save(plate->picture, picture_path, &job->error) && save(plate->known, known_path, &job->error) &&
+         (!plate->front || save(plate->front->alpha, front_path, &job->error));
 }
 
 static gpointer run_job(gpointer data) {
@@ -135,6 +137,7 @@ static gboolean end_run(Work *work, int end, GError **error) {
   job->builder = g_steal_pointer(&work->builder);
   job->doubtful = find_doubtful(work, work->run_first, count);
   job->folder = g_strdup(work->draft);
+  job->brief = work->brief;
   job->index = (int)work->plates->len;
   job->first = work->run_first;
   if (!camera_still(work->camera)) {
@@ -329,7 +332,7 @@ Scene *scene_prepare(const char *video, const char *folder, const SceneOptions *
   g_autofree char *draft = files_draft(folder, error);
   if (!draft)
     return NULL;
-  Work work = {.draft = draft, .progress = progress};
+  Work work = {.draft = draft, .brief = options->brief, .progress = progress};
   work.seen = g_byte_array_new();
   work.plates = g_ptr_array_new_with_free_func((GDestroyNotify)plate_free);
   gboolean filled = fill_folder(&work, video, options, error);
