@@ -106,26 +106,15 @@ def test_urls_inside(idle, url):
 
 
 def test_idempotency(idle, character_png):
-    def create(name, key="one"):
-        with open(character_png, "rb") as picture:
-            return idle.post("/api/characters/preprocess", data={"name": name}, files={"image": ("a.png", picture)}, headers={"Idempotency-Key": key, "Content-Type": None})
-
-    def create_json(name, key):
+    def import_scene(name, key):
         return idle.post("/api/scenes/import", json={"template_id": name}, headers={"Idempotency-Key": key})
 
-    first = create_json("none", "two")
-    assert first.status_code == 400 and create_json("none", "two").json() == first.json()
-    assert create_json("other", "two").status_code == 409
+    first = import_scene("none", "two")
+    assert first.status_code == 400 and import_scene("none", "two").json() == first.json()
+    assert import_scene("other", "two").status_code == 409
     before = idle.get("/api/credits").json()["balance"]
-    url = "/api/characters/preprocess"
-    body = {"name": "x"}
-    picture = character_png.read_bytes()
-
-    def send(key):
-        request = requests.Request("POST", idle.url + url, data=body, files={"image": ("a.png", picture)}, headers={"Authorization": f"Bearer {idle.key}", "Idempotency-Key": key}).prepare()
-        return request
-
-    request = send("three")
+    request = requests.Request("POST", f"{idle.url}/api/characters/preprocess", data={"name": "x"}, files={"image": ("a.png", character_png.read_bytes())},
+                               headers={"Authorization": f"Bearer {idle.key}", "Idempotency-Key": "three"}).prepare()
     with requests.Session() as session:
         answers = [session.send(request) for _ in range(3)]
     assert {answer.status_code for answer in answers} == {200} and len({answer.text for answer in answers}) == 1
