@@ -12,8 +12,8 @@ Connection *connection_open(const char *where, GError **error);
 void connection_free(Connection *connection);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Connection, connection_free)
 
-/* TRUE when it should be closed and another one opened: the disk or the file failed under it, or it was
- * opened while the file could only be read. */
+/* TRUE when it should be closed and another one opened: the file failed under it, or it was opened
+ * while the file could only be read. */
 gboolean connection_broken(const Connection *connection);
 
 gboolean connection_begin(Connection *connection, DatabaseAccess access, GError **error);

@@ -23,11 +23,11 @@
 #define MAX_STATEMENTS 400 /* prepared ones a connection keeps */
 #define CACHE_KIB 8192
 
-/* In the header of the log's index, in words of 32 bits. */
+/* In the header of the log's index, in words of 32 bits: a counter of transactions, and two words of checksum
+ * over the header with its place in the log and that frame's checksum. */
 #define INDEX_BYTES 32768
-#define INDEX_CHANGE 2    /* counts transactions */
-#define INDEX_CHECKSUM 10 /* two words: of the header, with its place in the log and that frame's checksum   \
-                           */
+#define INDEX_CHANGE 2
+#define INDEX_CHECKSUM 10
 
 struct Connection {
   sqlite3 *db;
@@ -59,10 +59,8 @@ static gboolean failure(Connection *connection, GError **error) {
   int extended = sqlite3_extended_errcode(connection->db), code = extended & 0xff;
   const char *where = connection->where;
   connection->failed = TRUE;
-  if (disk_full(connection, code)) {
-    connection->broken = TRUE;
+  if (disk_full(connection, code)) /* the connection is as good as before */
     return fault(error, FAULT_STORE, "The disk that holds %s is full. Make room on it and try again.", where);
-  }
   switch (code) {
   case SQLITE_READONLY:
   case SQLITE_CANTOPEN:
