@@ -3,6 +3,8 @@
 #include "api/body.h"
 #include "api/log.h"
 #include "api/server.h"
+#include "app/idempotency.h"
+#include "app/rate.h"
 
 #include <string.h>
 

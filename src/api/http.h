@@ -10,8 +10,8 @@
  * its connection is suspended. Bodies are streamed: a file part goes to a draft of the object store while its
  * SHA-256 is computed, memory does not grow with it. */
 #pragma once
-#include "app/extras.h"
 #include "app/inputs.h"
+#include "app/jobs.h"
 
 typedef struct Api Api;
 typedef struct Request Request;

@@ -4,6 +4,7 @@
 #include "api/pages.h"
 #include "api/shapes.h"
 #include "app/links.h"
+#include "app/webhooks.h"
 #include <string.h>
 
 /* --- errors: the names of the refusals --- */

@@ -42,7 +42,7 @@ typedef struct {
                   */
   guint8 secret[32];          /* signs links */
   struct KeyCache *key_cache; /* accounts.h */
-  struct RateTable *rates;    /* extras.h */
+  struct RateTable *rates;    /* rate.h */
 } App;
 
 /* Opens (and at the first start makes) the data folder. FAULT_STORE, FAULT_USAGE. */

@@ -6,6 +6,6 @@ typedef struct KeyCache KeyCache; /* keys.c */
 KeyCache *key_cache_new(void);
 void key_cache_free(KeyCache *cache);
 
-typedef struct RateTable RateTable; /* limits.c */
+typedef struct RateTable RateTable; /* rate.c */
 RateTable *rate_table_new(void);
 void rate_table_free(RateTable *table);

@@ -3,7 +3,7 @@
  *
  * When the process dies between the work and its answer nobody can say any more whether the work was done, so
  * such a name is never carried out again: it stays refused for its day. */
-#include "app/extras.h"
+#include "app/idempotency.h"
 
 #define DAY_MS (24 * 3600 * G_GINT64_CONSTANT(1000))
 #define ANSWER_MS (15 * 60 * G_GINT64_CONSTANT(1000)) /* no request takes longer */

@@ -1,7 +1,7 @@
 /* The end of a job: everything that must happen together. The first statement changes the row only if the job
  * is still unfinished (and the worker's); all the rest follows from that one having found its row, so a
  * second end, by whomever, changes nothing. */
-#include "app/extras.h"
+#include "app/webhooks.h"
 #include "app/holds.h"
 #include "app/jobs_private.h"
 

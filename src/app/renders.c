@@ -5,7 +5,7 @@
 #include "app/renders.h"
 
 #include "app/assets.h"
-#include "app/extras.h"
+#include "app/webhooks.h"
 #include "media/video.h"
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "app/scenes.h"
 
 #include "app/assets.h"
-#include "app/extras.h"
+#include "app/webhooks.h"
 #include "app/holds.h"
 #include "app/templates.h"
 #include <string.h>

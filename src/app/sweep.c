@@ -1,5 +1,6 @@
-#include "app/extras.h"
+#include "app/sweep.h"
 #include "app/holds.h"
+#include "app/jobs.h"
 #include "base/files.h"
 
 #include <string.h>

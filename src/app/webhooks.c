@@ -4,7 +4,7 @@
  * the claim counts the attempt and moves its time on by CLAIM_MS, in which nobody else takes it and after
  * which, if the sender died, somebody does. Several are sent side by side, so that one slow receiver holds up
  * few. */
-#include "app/extras.h"
+#include "app/webhooks.h"
 #include "media/fetch.h"
 
 #include <string.h>

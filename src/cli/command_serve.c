@@ -1,5 +1,7 @@
 /* troupe serve: the server, its workers and its housekeeping, until it is told to stop. */
 #include "api/dialects.h"
+#include "app/sweep.h"
+#include "app/webhooks.h"
 #include "cli/serve_workers.h"
 
 #include <glib-unix.h>

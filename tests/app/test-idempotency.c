@@ -3,7 +3,7 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/extras.h"
+#include "app/idempotency.h"
 
 #define ACCOUNT "account_1"
 

@@ -3,7 +3,6 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/extras.h"
 #include "app/holds.h"
 
 #include <signal.h>

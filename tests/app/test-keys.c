@@ -3,7 +3,7 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/extras.h"
+#include "app/rate.h"
 
 #include <string.h>
 

@@ -3,8 +3,8 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/extras.h"
 #include "app/holds.h"
+#include "app/sweep.h"
 
 #include <glib/gstdio.h>
 #include <sys/time.h>

@@ -1,7 +1,7 @@
 /* A bucket for each account: it holds a minute's requests at most and fills evenly. Full buckets say nothing,
  * so they are forgotten when the table has grown. */
+#include "app/rate.h"
 #include "app/caches.h"
-#include "app/extras.h"
 
 #include <math.h>
 
