@@ -39,11 +39,14 @@ FetchPolicy *fetch_policy_new(const char *allow, GError **error) {
   for (char **network = networks; *network; network++) {
     if (!**network)
       continue;
-    g_autoptr(GError) problem = NULL;
-    GInetAddressMask *mask = g_inet_address_mask_new_from_string(*network, &problem);
+    const char *bits = strchr(*network, '/');
+    GInetAddressMask *mask = NULL; /* GLib complains aloud about more bits than any address has */
+    if (!bits || atoi(bits + 1) <= 128)
+      mask = g_inet_address_mask_new_from_string(*network, NULL);
     if (!mask)
-      return fault_null(error, FAULT_USAGE, "\"%s\" is no network like 10.0.0.0/8 or ::1/128: %s.", *network,
-                        problem->message);
+      return fault_null(error, FAULT_USAGE,
+                        "\"%s\" is no network like 10.0.0.0/8 or ::1/128, with zeros after the prefix.",
+                        *network);
     g_ptr_array_add(policy->allowed, mask);
   }
   return g_steal_pointer(&policy);
@@ -99,6 +102,9 @@ gboolean fetch_url_check(const char *url, GError **error) {
     if ((guchar)*c <= ' ' || (guchar)*c >= 127)
       return fault(error, FAULT_INPUT,
                    "the address holds a space or a character that must be written as %%XX.");
+  const char *host = strstr(url, "://");
+  if (host && host[3] == '/') /* libcurl would take the first part of the path for it */
+    return fault(error, FAULT_INPUT, "the address names no host.");
   CURLU *parts = curl_url();
   CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME);
   gboolean good = FALSE;
@@ -179,8 +185,16 @@ static gboolean prepare(Transfer *transfer, const char *url, gint64 seconds, GEr
   return !bad || fault(error, FAULT_INTERNAL, "libcurl lacks something that is needed for safe transfers.");
 }
 
+static long status_of(const Transfer *transfer) {
+  long status = 0;
+  curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}
+
 /* One sentence for what libcurl says. */
 static gboolean failed(const Transfer *transfer, CURLcode code, GError **error) {
+  if (code == CURLE_UNSUPPORTED_PROTOCOL && status_of(transfer) / 100 != 3)
+    code = CURLE_WEIRD_SERVER_REPLY; /* libcurl's word for what is not HTTP, too */
   switch (code) {
   case CURLE_COULDNT_RESOLVE_HOST:
     return fault(error, FAULT_INPUT, "The host of the address is not known.");
@@ -210,12 +224,6 @@ static gboolean failed(const Transfer *transfer, CURLcode code, GError **error) 
 }
 
 /* --- getting --- */
-
-static long status_of(const Transfer *transfer) {
-  long status = 0;
-  curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
-  return status;
-}
 
 static size_t take_bytes(char *data, size_t size, size_t count, void *user) {
   Transfer *transfer = user;

@@ -264,6 +264,7 @@ static gboolean take_results(Material *material, json_t *facts, const char *out,
   if (!video || (mask && !masked))
     return FALSE;
   run_reach(run, CHECKPOINT_RENDER);
+  run_settle(run);
   yield->objects = json_pack("{s:s}", "video", video);
   if (masked)
     json_object_set_new(yield->objects, "mask", json_string(masked));

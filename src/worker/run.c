@@ -244,6 +244,13 @@ void run_reach(Run *run, int checkpoints) {
   g_mutex_unlock(&run->lock);
 }
 
+void run_settle(Run *run) {
+  g_mutex_lock(&run->lock);
+  while (next_checkpoint(run) >= 0 && !run->lost && renew(run, NULL))
+    ;
+  g_mutex_unlock(&run->lock);
+}
+
 /* --- what it has made --- */
 
 char *run_made(Run *run, const char *role) {

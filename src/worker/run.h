@@ -51,6 +51,9 @@ enum {
   CHECKPOINT_RENDER = 1 << 3
 };
 void run_reach(Run *run, int checkpoints);
+/* Waits until the queue knows all that was reached: before the job is completed, after which it hears nothing
+ * more. */
+void run_settle(Run *run);
 
 /* --- what it has made --- */
 

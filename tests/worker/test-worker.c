@@ -376,5 +376,6 @@ int main(void) {
       TEST(test_stop_and_go_on),
       TEST(test_lost_job),
   };
+  cmocka_set_test_filter(g_getenv("TEST_ONLY"));
   return cmocka_run_group_tests(tests, setup_material, teardown_material);
 }
