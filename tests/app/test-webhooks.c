@@ -101,8 +101,8 @@ static char *ended_job(Company *company, guint16 port) {
 
 static int send_due(Company *company) {
   g_autoptr(GError) error = NULL;
-  company->settings->fetch_allow =
-      company->settings->fetch_allow ? company->settings->fetch_allow : g_strdup("127.0.0.0/8");
+  if (!company->settings->fetch_allow)
+    company->settings->fetch_allow = g_strdup("127.0.0.0/8");
   int sent = webhook_send_due(company->app, body_of, NULL, &error);
   must(sent >= 0);
   return sent;

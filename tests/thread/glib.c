@@ -5,7 +5,7 @@
  * functions and says on the way which one lets go and which one takes over:
  *
  *   meson setup build-tsan -Db_sanitize=thread && ninja -C build-tsan
- *   LD_PRELOAD=build-tsan/tests/thread/libglib-threads.so build-tsan/troupe serve */
+ *   G_SLICE=always-malloc LD_PRELOAD=build-tsan/tests/thread/libglib-threads.so build-tsan/troupe serve */
 #include <dlfcn.h>
 #include <glib.h>
 
