@@ -413,6 +413,7 @@ static void hands(Work *work, int side) {
     clockwise[i] = turn > (was ? -0.08f : 0.08f);
     f->wrist_depth[side] = before_trunk(w, wrist);
     f->wrist_head_depth[side] = 0.5f * (w[POSE_LEFT_EAR].z + w[POSE_RIGHT_EAR].z) - w[wrist].z;
+    f->hand_seen[side] = 0.5f * (l[index].visibility + l[pinky].visibility);
     f->knee_depth[side] = -w[POSE_LEFT_KNEE + side].z;
   }
   /* The vector is averaged before its angle is taken: a hand seen end-on has next to none. */
@@ -426,8 +427,9 @@ static void hands(Work *work, int side) {
     frames[i].thumb_side[side] = clockwise[i] ? 1 : -1;
   }
   series_unwrap(&frames[0].hand_bend[side], FRAME_STRIDE, work->segment, n);
-  float *smooth[] = {&frames[0].hand_span[side], &frames[0].thumb_side[side], &frames[0].wrist_depth[side],
-                     &frames[0].wrist_head_depth[side], &frames[0].knee_depth[side]};
+  float *smooth[] = {&frames[0].hand_span[side],   &frames[0].thumb_side[side],
+                     &frames[0].wrist_depth[side], &frames[0].wrist_head_depth[side],
+                     &frames[0].hand_seen[side],   &frames[0].knee_depth[side]};
   for (gsize k = 0; k < G_N_ELEMENTS(smooth); k++)
     series_gauss(smooth[k], FRAME_STRIDE, work->segment, n, 0.06 * driver->rate);
 }

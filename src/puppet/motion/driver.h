@@ -31,6 +31,7 @@ typedef struct {
   float thumb_side[2];  /* +1 thumb on the clockwise side of the hand's direction, -1 the other, smoothed */
   float wrist_depth[2]; /* metres in front of the shoulders' plane (negative: behind) */
   float wrist_head_depth[2]; /* metres in front of the ears */
+  float hand_seen[2];        /* visibility of the knuckles */
   float knee_depth[2];       /* metres toward the camera */
   float foot_speed[2];       /* metres per second */
   float legs_seen;           /* 0..1 */

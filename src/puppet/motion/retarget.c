@@ -10,8 +10,9 @@
 #include <math.h>
 
 #define DEGREES ((float)G_PI / 180)
-#define HEIGHT_OVER_NOSE 1.13f /* whole height over ankle to nose */
-#define TOP_OVER_CROWN 1.06f   /* the same of a bare head over ankle to crown joint */
+#define HEIGHT_OVER_NOSE 1.13f   /* whole height over ankle to nose */
+#define TOP_OVER_CROWN 1.06f     /* the same of a bare head over ankle to crown joint */
+#define FACE_TURN (12 * DEGREES) /* of an arm's bones for a hand at the face */
 #define ARM_SPAN_LIMIT 1.15f
 
 /* The character as it stands in its picture. */
@@ -263,14 +264,28 @@ static float tilt_for(float shown, float length, float limit, float before) {
   return before < -0.05f ? -tilt : tilt;
 }
 
+/* What two bones that show these lengths at these angles must turn by so that their end moves by (x, y):
+ * least turns, damped (Buss, Introduction to Inverse Kinematics, 2004), and few degrees at most. */
+static void turns_for(const float shown[2], const float angle[2], float x, float y, float turn[2]) {
+  float jx[2], jy[2], damping = 0.05f * (shown[0] * shown[0] + shown[1] * shown[1]) + 1e-3f;
+  for (int k = 0; k < 2; k++)
+    jx[k] = -shown[k] * sinf(angle[k]), jy[k] = shown[k] * cosf(angle[k]);
+  float a = jx[0] * jx[0] + jx[1] * jx[1] + damping, b = jx[0] * jy[0] + jx[1] * jy[1],
+        c = jy[0] * jy[0] + jy[1] * jy[1] + damping, det = a * c - b * b;
+  float u = (c * x - b * y) / det, v = (a * y - b * x) / det;
+  for (int k = 0; k < 2; k++)
+    turn[k] = soft_limit(jx[k] * u + jy[k] * v, FACE_TURN);
+}
+
 /* A hand that is at the driver's face must be at the same place of the character's, though its arm is longer
- * or its head larger. The angles on the screen stay what they are; upper arm and forearm show as much of
- * their lengths as the place asks for. Weighed by how near the face the hand is. */
+ * or its head larger. Upper arm and forearm show as much of their lengths as the place asks for; what then is
+ * missing they turn on the screen, by a few degrees. Weighed by how near the face the hand is. */
 static void reach_face(const Transfer *t, const Motion *motion, Driver *d, int side) {
   const Build *b = t->build;
   Bone upper = BONE_LEFT_UPPER_ARM + side, fore = BONE_LEFT_FOREARM + side;
   if (!d->known[upper] || !d->known[fore])
     return;
+  g_autofree float(*turn)[2] = g_malloc0_n((gsize)d->count, sizeof *turn);
   for (int i = 0; i < d->count; i++) {
     DriverFrame *f = &d->frames[i];
     const Stance *s = &motion->stances[i];
@@ -287,20 +302,28 @@ static void reach_face(const Transfer *t, const Motion *motion, Driver *d, int s
     float y = face[1] + ratio * (f->hand[side][1] - f->ears[1]) - (hand[1] - wrist[1]) - shoulder[1];
     float c0 = cosf(angle[0]), s0 = sinf(angle[0]), c1 = cosf(angle[1]), s1 = sinf(angle[1]),
           det = c0 * s1 - s0 * c1;
-    weight *= smooth_step(0.15f, 0.5f, fabsf(det)); /* a straight arm has no choice */
-    if (weight <= 0)
-      continue;
+    float bent = weight * smooth_step(0.15f, 0.5f, fabsf(det)); /* a straight arm has no choice */
     float length[2] = {
         s->scale * distance(b->joint[JOINT_LEFT_SHOULDER + side], b->joint[JOINT_LEFT_ELBOW + side]),
         s->scale * distance(b->joint[JOINT_LEFT_ELBOW + side], b->joint[JOINT_LEFT_WRIST + side])};
-    float first = tilt_for((x * s1 - y * c1) / det, length[0], b->limit[upper], f->tilt[upper]);
-    float second = tilt_for((y * c0 - x * s0) / det, length[1], b->limit[fore], f->tilt[fore]);
-    f->tilt[upper] += (first - f->tilt[upper]) * weight;
-    f->tilt[fore] += (second - f->tilt[fore]) * weight;
+    if (bent > 0) {
+      float first = tilt_for((x * s1 - y * c1) / det, length[0], b->limit[upper], f->tilt[upper]);
+      float second = tilt_for((y * c0 - x * s0) / det, length[1], b->limit[fore], f->tilt[fore]);
+      f->tilt[upper] += (first - f->tilt[upper]) * bent;
+      f->tilt[fore] += (second - f->tilt[fore]) * bent;
+    }
+    float shown[2] = {length[0] * cosf(f->tilt[upper]), length[1] * cosf(f->tilt[fore])};
+    turns_for(shown, angle, weight * (x - shown[0] * c0 - shown[1] * c1),
+              weight * (y - shown[0] * s0 - shown[1] * s1), turn[i]);
   }
   gsize stride = sizeof(DriverFrame) / sizeof(float);
   series_gauss(&d->frames[0].tilt[upper], stride, d->segment, d->count, 0.05 * d->rate);
   series_gauss(&d->frames[0].tilt[fore], stride, d->segment, d->count, 0.05 * d->rate);
+  for (int k = 0; k < 2; k++) {
+    series_gauss(&turn[0][k], 2, d->segment, d->count, 0.05 * d->rate);
+    for (int i = 0; i < d->count; i++)
+      d->frames[i].angle[k ? fore : upper] += turn[i][k];
+  }
 }
 
 /* Where the driver's feet ask the ankles to be: soles on the driver's soles. */
@@ -412,9 +435,11 @@ static void order_arm(const Transfer *t, Motion *motion, int side) {
     const DriverFrame *f = &d->frames[i];
     const Stance *s = &motion->stances[i];
     gboolean same = i > 0 && d->segment[i] == d->segment[i - 1];
+    /* Depth is a guess; a hand that is seen over a head is before it. */
+    float trust = 0.12f * smooth_step(0.35f, 0.5f, f->hand_seen[side]);
     behind[i] = f->wrist_depth[side] < (same && behind[i - 1] ? -0.06f : -0.12f) && over_body(s, side);
     face[i] = head_distance(t->build, s, side) < (same && face[i - 1] ? 1.95f : 1.75f) &&
-              f->wrist_head_depth[side] > (same && face[i - 1] ? -0.1f : -0.05f);
+              f->wrist_head_depth[side] > (same && face[i - 1] ? -0.1f : -0.05f) - trust;
     toward[i] = f->tilt[BONE_LEFT_FOREARM + side] > (same && toward[i - 1] ? 28 : 34) * DEGREES;
   }
   series_steady(behind, d->segment, n, least);
