@@ -27,15 +27,15 @@ Region body_region_from_anchors(const float anchor[2][2]);
 gboolean body_read(PoseEstimator *estimator, const Image *rgb, const Region *region, BodyReading *reading,
                    GError **error);
 
-/* The mask over the whole picture [height, width], sampled at mask_width x mask_height; 255 = person (transfer
- * full). */
+/* The mask over the whole picture [height, width], sampled at mask_width x mask_height; 255 = person
+ * (transfer full). */
 Image *body_mask(const BodyReading *reading, int width, int height, int mask_width, int mask_height);
 /* The same from a reading's mask and region alone. */
 Image *body_mask_over(const float *logits, const Region *region, int width, int height, int mask_width,
                       int mask_height);
 
-/* Mean distance of the joints of a, moved by (dx, dy) pixels, from those of b, as a part of the body's size (the diagonal of
- * its box). What both see counts most. */
+/* Mean distance of the joints of a, moved by (dx, dy) pixels, from those of b, as a part of the body's size
+ * (the diagonal of its box). What both see counts most. */
 float body_distance(const Pose *a, const Pose *b, float dx, float dy);
 
 /* Both are of one body: the distance is small. */

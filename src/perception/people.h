@@ -17,12 +17,12 @@ typedef struct {
 int people_parts(int width, int height);
 
 /* What the detector answers about the whole picture and then, from part `first` on (counted round), about
- * `count` parts: one element for each (transfer full). Leaves the landmark network alone, so that another thread
- * may use that one meanwhile. NULL with *error set. */
+ * `count` parts: one element for each (transfer full). Leaves the landmark network alone, so that another
+ * thread may use that one meanwhile. NULL with *error set. */
 GPtrArray *people_look(PoseEstimator *estimator, const Image *rgb, int first, int count, GError **error);
 
-/* Follows up what people_look answered about this picture. known [n_known]: poses in it that need not be found.
- * Element type of the result: Found * (transfer full), those found plainly first, then by size. NULL with *error
- * set. */
+/* Follows up what people_look answered about this picture. known [n_known]: poses in it that need not be
+ * found. Element type of the result: Found * (transfer full), those found plainly first, then by size. NULL
+ * with *error set. */
 GPtrArray *people_find(PoseEstimator *estimator, const Image *rgb, const GPtrArray *looks,
                        const Pose *const *known, int n_known, GError **error);
