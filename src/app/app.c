@@ -1,5 +1,6 @@
 #include "app/app.h"
 #include "app/caches.h"
+#include "media/fetch.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -84,6 +85,10 @@ static gboolean take_secret(App *app, GError **error) {
 App *app_open(const Settings *settings, GError **error) {
   if (!settings->data)
     return fault_null(error, FAULT_USAGE, "No data folder is named. Name one with --data.");
+  g_autoptr(FetchPolicy) policy =
+      fetch_policy_new(settings->fetch_allow, error); /* to tell now if it is wrong */
+  if (!policy)
+    return NULL;
   g_autoptr(App) app = g_new0(App, 1);
   app->settings = settings;
   app->key_cache = key_cache_new();

@@ -257,6 +257,20 @@ static void a_lost_lease_puts_the_job_back(void **state) {
   assert_int_equal(company_balance(company), COMPANY_CREDITS - PRICE);
 }
 
+/* A worker that has the job again is told apart from its own earlier attempt. */
+static void an_earlier_attempt_is_over(void **state) {
+  g_autoptr(GError) error = NULL;
+  Company *company = *state;
+  g_autofree char *id = insert(company);
+  g_autoptr(Job) first = claim(company, "worker");
+  lose_leases(company);
+  g_autoptr(Job) second = claim(company, "worker");
+  assert_string_equal(second->id, id);
+  assert_over(company, first, JOB_PROCESSING);
+  gboolean held = FALSE;
+  must(job_complete(company->app, second, NULL, NULL, PRICE, &held, &error) && held);
+}
+
 static void the_last_attempt_fails(void **state) {
   g_autoptr(GError) error = NULL;
   Company *company = *state;
@@ -533,6 +547,7 @@ int main(int count, char **arguments) {
       TEST(nothing_is_left_of_what_cannot_be_paid),
       TEST(unfinished_jobs_are_counted),
       TEST(a_lost_lease_puts_the_job_back),
+      TEST(an_earlier_attempt_is_over),
       TEST(the_last_attempt_fails),
       TEST(handing_back),
       TEST(a_scene_takes_over_what_was_found),
