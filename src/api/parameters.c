@@ -37,8 +37,7 @@ static char *take_value(const char **at) {
   return g_string_free(out, FALSE);
 }
 
-static char *extended(char *text) {
-  g_autofree char *owned = text;
+static char *extended(const char *text) {
   if (g_ascii_strncasecmp(text, "UTF-8'", 6) != 0)
     return NULL;
   const char *quote = strchr(text + 6, '\'');
@@ -54,12 +53,11 @@ char *parameter_value(const char *value, const char *name) {
     at = skip_spaces(at + length);
     if (*at == '=') {
       at = skip_spaces(at + 1);
-      char *found = take_value(&at);
+      g_autofree char *found = take_value(&at);
       if (!found)
         return NULL;
       if (wanted)
-        return g_str_has_suffix(name, "*") ? extended(found) : found;
-      g_free(found);
+        return g_str_has_suffix(name, "*") ? extended(found) : g_steal_pointer(&found);
     }
     at += strcspn(at, ";");
   }
