@@ -91,6 +91,11 @@ static enum MHD_Result note_header(void *user, enum MHD_ValueKind kind, const ch
     return MHD_YES;
   }
   switch (length) { /* so that most names are compared with nothing */
+  case 4:
+    slot = is(key, length, "host") ? &request->header.host : NULL;
+    if (slot && *slot)
+      request->header.doubled = TRUE;
+    break;
   case 6:
     slot = is(key, length, "expect")   ? &request->header.expect
            : is(key, length, "origin") ? &request->header.origin
@@ -175,7 +180,8 @@ static gboolean read_framing(Request *request, GError **error) {
   const char *length = request->header.content_length, *encoding = request->header.transfer_encoding;
   request->http_close = TRUE;
   if (request->header.doubled || (length && encoding))
-    return refuse(error, REFUSAL_INVALID, "The headers contradict each other about the length of the body.");
+    return refuse(error, REFUSAL_INVALID,
+                  "Two headers contradict each other about the host or the length of the body.");
   if (encoding && g_ascii_strcasecmp(encoding, "chunked") != 0)
     return refuse(error, REFUSAL_INVALID, "Transfer-Encoding must be chunked or absent.");
   if (encoding)
@@ -186,7 +192,13 @@ static gboolean read_framing(Request *request, GError **error) {
   return TRUE;
 }
 
-gboolean request_read_headers(Request *request, const char *method, GError **error) {
+/* RFC 9112, 3.2. */
+static gboolean check_host(Request *request, const char *version, GError **error) {
+  return request->header.host || strcmp(version, "HTTP/1.1") != 0 ||
+         refuse(error, REFUSAL_INVALID, "The request has no Host header.");
+}
+
+gboolean request_read_headers(Request *request, const char *method, const char *version, GError **error) {
   request->method = method;
   MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, note_header, request);
   const char *id = request->header.request_id;
@@ -196,7 +208,7 @@ gboolean request_read_headers(Request *request, const char *method, GError **err
   if (query)
     *query++ = '\0';
   request->raw_query = query;
-  return read_framing(request, error) && split_path(request, error) &&
+  return read_framing(request, error) && check_host(request, version, error) && split_path(request, error) &&
          (!query || urlencoded_parse(query, strlen(query), "The query", &request->query, error));
 }
 

@@ -54,15 +54,15 @@ struct Request {
   /* headers that are read for every request; libmicrohttpd's */
   struct {
     const char *authorization, *api_key, *content_type, *content_length, *content_encoding,
-        *transfer_encoding, *expect, *request_id, *idempotency_key, *origin;
-    gboolean doubled; /* two different Content-Lengths, or a value with a zero byte */
+        *transfer_encoding, *expect, *host, *request_id, *idempotency_key, *origin;
+    gboolean doubled; /* two different Content-Lengths, two Hosts, or a value with a zero byte */
   } header;
 };
 
 /* The request line has come: uri as it came, NULL when there was none. */
 void request_begin(Request *request, const char *uri);
 /* The headers have come. FALSE with *error set for a path, query or header that cannot be right. */
-gboolean request_read_headers(Request *request, const char *method, GError **error);
+gboolean request_read_headers(Request *request, const char *method, const char *version, GError **error);
 void request_clear(Request *request);
 /* SHA-256 of method, path, query and body (transfer full). */
 char *request_fingerprint(const Request *request);

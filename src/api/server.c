@@ -24,8 +24,9 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 20000
-#define CONNECTION_MEMORY (16 * 1024) /* of headers and buffers: 10,000 idle connections hold 160 MB of it   \
-                                       */
+#define CONNECTION_MEMORY                                                                                    \
+  (16 * 1024) /* of headers and buffers: 10,000 idle connections hold 160 MB of it                           \
+               */
 #define IDLE_SECONDS 75
 #define HEADERS_SECONDS 30 /* for a request's head, beyond the time that a connection may be idle */
 #define BODY_GRACE_SECONDS 20
@@ -79,12 +80,12 @@ static enum MHD_Result answer_early(Request *request) {
   return MHD_YES;
 }
 
-static enum MHD_Result headers_came(Request *request, const char *method) {
+static enum MHD_Result headers_came(Request *request, const char *method, const char *version) {
   GError *error = NULL;
   request->state = REQUEST_BODY;
   request->body_started = g_get_monotonic_time();
   g_atomic_int_inc(&request->api->running);
-  if (!request_read_headers(request, method, &error) || !admit(request, &error))
+  if (!request_read_headers(request, method, version, &error) || !admit(request, &error))
     refuse_request(request, error);
   return request->answer ? answer_early(request) : MHD_YES;
 }
@@ -120,12 +121,16 @@ static enum MHD_Result piece_came(Request *request, const char *bytes, size_t *s
   return answer_early(request);
 }
 
+static void refuse_busy(Request *request) {
+  GError *error = NULL;
+  refuse(&error, REFUSAL_BUSY, "The server is busy. Try again in a moment.");
+  refuse_request(request, error);
+}
+
 static enum MHD_Result run_slowly(Request *request) {
   Api *api = request->api;
   if (g_thread_pool_unprocessed(api->pool) >= SLOW_WAITING) {
-    GError *error = NULL;
-    refuse(&error, REFUSAL_BUSY, "The server is busy. Try again in a moment.");
-    refuse_request(request, error);
+    refuse_busy(request);
     return answer_queue(request);
   }
   request->state = REQUEST_RUNNING;
@@ -137,7 +142,10 @@ static enum MHD_Result run_slowly(Request *request) {
 /* On a thread of the pool. */
 static void run_one(gpointer data, gpointer user) {
   Request *request = data;
-  dispatch(request);
+  if (g_atomic_int_get(&request->api->ended)) /* its time is over before it began */
+    refuse_busy(request);
+  else
+    dispatch(request);
   MHD_resume_connection(request->connection);
 }
 
@@ -175,7 +183,7 @@ static enum MHD_Result on_call(void *user, struct MHD_Connection *mhd, const cha
   if (request->state == REQUEST_HEADERS) {
     Connection *connection = connection_of(mhd);
     __atomic_store_n(&connection->idle_since, 0, __ATOMIC_RELAXED);
-    return headers_came(request, method);
+    return headers_came(request, method, version);
   }
   if (*size > 0)
     return piece_came(request, bytes, size);
@@ -199,10 +207,8 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
   gint64 took = g_get_monotonic_time() - request->started;
   gboolean begun = request->state != REQUEST_HEADERS;
   int status = request->answer ? request->answer->status : 0;
-  if (!request->answer) { /* the client is gone (499, as nginx writes it), or libmicrohttpd answered */
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
-    status = info ? (int)info->http_status : 499;
-  }
+  if (!request->answer) /* libmicrohttpd refused the head, or the client is gone (499, as nginx writes it) */
+    status = !begun && why == MHD_REQUEST_TERMINATED_WITH_ERROR ? 400 : 499;
   guint64 sent = sent_bytes(request);
   metrics_count(api->metrics, request->entry, request->dialect, status, took, request->received, sent);
   if (api->log)
@@ -248,7 +254,7 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
 static gpointer watch(gpointer user) {
   Api *api = user;
   g_mutex_lock(&api->lock);
-  while (!api->ended) {
+  while (!api->unwatched) {
     gint64 until = g_get_monotonic_time() + WATCH_SECONDS * G_USEC_PER_SEC;
     if (g_cond_wait_until(&api->changed, &api->lock, until))
       continue;
@@ -407,13 +413,14 @@ void api_free(Api *api) {
   if (!api)
     return;
   api_stop(api, 0);
+  g_atomic_int_set(&api->ended, 1);
   g_thread_pool_free(api->pool, FALSE, TRUE);
   if (api->events)
     events_stop(api->events);
   if (api->daemon)
     MHD_stop_daemon(api->daemon);
   g_mutex_lock(&api->lock);
-  api->ended = TRUE;
+  api->unwatched = TRUE;
   g_cond_broadcast(&api->changed);
   g_mutex_unlock(&api->lock);
   g_thread_join(api->watcher);

@@ -17,11 +17,12 @@ struct Api {
   struct MHD_Daemon *daemon;
   gint running;  /* requests between their headers and the end of their answers */
   gint stopping; /* new requests are the last of their connections */
+  gint ended;    /* what still waits for a thread is refused */
   GMutex lock;   /* of what follows */
   GCond changed;
   GQueue connections; /* Connection */
   GThread *watcher;   /* cuts off who sends too slowly */
-  gboolean ended;
+  gboolean unwatched;
 };
 
 /* Fills request->caller by the key that came. FALSE: REFUSAL_KEY_MISSING, REFUSAL_KEY_INVALID. */

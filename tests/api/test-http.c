@@ -197,6 +197,16 @@ static void keys_are_checked(void **state) {
   check(&writing, 403, "forbidden");
 }
 
+static void a_host_is_needed(void **state) {
+  g_auto(Reply) none = ask(probe->port, "GET /t/hello HTTP/1.1\r\n\r\n");
+  check(&none, 400, "invalid");
+  g_auto(Reply) two = ask(probe->port, "GET /t/hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+  check(&two, 400, "invalid");
+  g_auto(Reply) old = ask(probe->port, "GET /t/hello HTTP/1.0\r\n\r\n");
+  check(&old, 200, NULL);
+  assert_true(old.closed);
+}
+
 static void rates_are_limited(void **state) {
   g_autofree char *text =
       g_strdup_printf("GET /t/me HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\n\r\n", small->read_key);
@@ -513,6 +523,46 @@ static void many_slow_requests_wait_or_are_refused(void **state) {
   assert_true(good >= 256);
 }
 
+/* --- a crowd --- */
+
+/* One of many at the same time, each with a mixture of everything. */
+static gpointer one_of_a_crowd(gpointer user) {
+  int me = GPOINTER_TO_INT(user), wrong = 0;
+  for (int i = 0; i < 12; i++) {
+    g_autofree char *json = g_strdup_printf("{\"a\":\"%d\"}", me), *text = g_strdup_printf("%d", me);
+    g_autofree char *file = g_strdup_printf(PART("name=file; filename=f") "%d.%d\r\n--XyZ--", me, i);
+    g_auto(Reply) plain = get("/t/things/special");
+    g_auto(Reply) kept = get("/t/kept/crowd");
+    g_auto(Reply) echoed = post("/t/echo", "application/json", json);
+    g_auto(Reply) stored = post("/t/store", MULTIPART, file);
+    g_auto(Reply) slow = get("/t/slow?ms=2");
+    g_auto(Reply) part =
+        ask(probe->port, "GET /t/file HTTP/1.1\r\nHost: x\r\nRange: bytes=%d-\r\n\r\n", 99000 + me);
+    g_auto(Reply) miss = get("/t/nothing");
+    g_autofree char *value = reply_text(&echoed, "a");
+    wrong += plain.status != 200 || kept.status != 200 || slow.status != 200 || stored.status != 200 ||
+             part.status != 206 || part.length != (gsize)(1000 - me) || miss.status != 404 ||
+             g_strcmp0(value, text) != 0;
+    if (i == 0) {
+      g_auto(Reply) events = get("/t/events?last=2");
+      g_auto(Reply) numbers = get("/t/metrics");
+      wrong += !strstr(events.body, "data: 2") || numbers.status != 200;
+    }
+  }
+  return GINT_TO_POINTER(wrong);
+}
+
+static void a_crowd_is_served(void **state) {
+  GThread *threads[16];
+  int wrong = 0;
+  for (int i = 0; i < 16; i++)
+    threads[i] = g_thread_new("client", one_of_a_crowd, GINT_TO_POINTER(i));
+  for (int i = 0; i < 16; i++)
+    wrong += GPOINTER_TO_INT(g_thread_join(threads[i]));
+  assert_int_equal(wrong, 0);
+  assert_no_drafts(probe);
+}
+
 /* --- idempotency --- */
 
 static Reply post_once(const char *name, const char *type, const char *body) {
@@ -743,6 +793,7 @@ int main(void) {
       cmocka_unit_test(browsers_may_ask_first),
       cmocka_unit_test(broken_encodings_are_refused),
       cmocka_unit_test(keys_are_checked),
+      cmocka_unit_test(a_host_is_needed),
       cmocka_unit_test(bodies_of_all_kinds_are_read),
       cmocka_unit_test(broken_bodies_are_refused),
       cmocka_unit_test(types_and_lengths_are_checked),
@@ -755,6 +806,7 @@ int main(void) {
       cmocka_unit_test(connections_are_kept),
       cmocka_unit_test(faults_keep_their_secrets),
       cmocka_unit_test(many_slow_requests_wait_or_are_refused),
+      cmocka_unit_test(a_crowd_is_served),
       cmocka_unit_test(a_repetition_gets_the_first_answer),
       cmocka_unit_test(kept_answers_hold_until_a_table_changes),
       cmocka_unit_test(files_are_served_whole_and_in_parts),
