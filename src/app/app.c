@@ -18,7 +18,7 @@ Settings *settings_new(void) {
       .requests_minute = 1200,
       .lease_seconds = 30,
       .attempts = 3,
-      .engine_memory = G_GINT64_CONSTANT(6) << 30,
+      .engine_memory = G_GINT64_CONSTANT(8) << 30,
       .engine_seconds = 3600,
       .fast = TRUE,
       .sweep_age = 3600,

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEFAULT_MEMORY (6 * G_GINT64_CONSTANT(1073741824))
+#define DEFAULT_MEMORY (8 * G_GINT64_CONSTANT(1073741824))
 #define DEFAULT_CPU_SECONDS 3600
 #define DEFAULT_SILENCE 120
 #define POLL_MS 50

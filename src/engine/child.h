@@ -41,7 +41,7 @@ typedef struct {
   const char *models;   /* folder of the networks, or NULL */
   const char *writable; /* folder in which the task may write: its scratch, in which all its outputs lie; NULL
                            for none */
-  gint64 memory;        /* bytes of address space; 0: 6 GiB */
+  gint64 memory;        /* bytes of address space; 0: 8 GiB */
   gint64 cpu_seconds;   /* 0: 3600 */
   gint64 silence;       /* seconds without a line until it is given up; 0: 120 */
   gint64 seconds;       /* in all, by the clock on the wall; 0: twice the processor time */

@@ -22,7 +22,8 @@ struct Run {
   const Job *job;
   char *scratch;
   GThread *keeper;
-  GMutex lock; /* all below */
+  GMutex saying; /* one renewal at a time, so that an older one never overtakes; taken before lock */
+  GMutex lock;   /* all below */
   GCond wake;
   gboolean ended;   /* the keeper should end */
   gboolean lost;    /* the job is not ours any more */
@@ -104,6 +105,9 @@ static int next_checkpoint(const Run *run) {
 
 /* Tells the queue what is new; with the lock held, which it lets go while it waits for the store. */
 static gboolean renew(Run *run, GError **error) {
+  g_mutex_unlock(&run->lock);
+  g_autoptr(GMutexLocker) saying = g_mutex_locker_new(&run->saying);
+  g_mutex_lock(&run->lock);
   int checkpoint = next_checkpoint(run);
   double progress = progress_of(run);
   g_autofree char *stage = g_strdup(run->stage);
@@ -128,10 +132,13 @@ static gboolean renew(Run *run, GError **error) {
 
 /* A cheap look whether the job is still ours; a store that cannot be read now says nothing. */
 static gboolean still_ours(const Run *run) {
-  g_autoptr(Session) session = database_begin(run->place.app->database, DATABASE_READ, NULL);
-  g_autoptr(Job) job = session ? job_get(session, run->job->id, NULL, NULL) : NULL;
-  return !session || (job && job->status == JOB_PROCESSING && job->attempts == run->job->attempts &&
-                      g_strcmp0(job->worker, run->job->worker) == 0);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Session) session = database_begin(run->place.app->database, DATABASE_READ, &error);
+  g_autoptr(Job) job = session ? job_get(session, run->job->id, NULL, &error) : NULL;
+  if (!job)
+    return !g_error_matches(error, REFUSAL, REFUSAL_NOT_FOUND);
+  return job->status == JOB_PROCESSING && job->attempts == run->job->attempts &&
+         g_strcmp0(job->worker, run->job->worker) == 0;
 }
 
 static gboolean is_due(const Run *run, gint64 now) {
@@ -141,11 +148,13 @@ static gboolean is_due(const Run *run, gint64 now) {
          (age > REPORT_US && progress_of(run) >= run->told + 0.1);
 }
 
-static void tick(Run *run, gint64 *version) {
+/* FALSE when the store is in trouble. */
+static gboolean tick(Run *run, gint64 *version) {
   gint64 now = g_get_monotonic_time(), lease = run->place.app->settings->lease_seconds * G_USEC_PER_SEC;
-  g_autoptr(GError) error = NULL;
+  gboolean well = TRUE;
   if (is_due(run, now)) {
-    if (!renew(run, &error) && g_get_monotonic_time() - run->renewed > lease)
+    well = renew(run, NULL);
+    if (!well && g_get_monotonic_time() - run->renewed > lease)
       run->lost = TRUE; /* whatever the queue says by now, it may be somebody else's */
   } else {
     g_mutex_unlock(&run->lock);
@@ -161,6 +170,7 @@ static void tick(Run *run, gint64 *version) {
   }
   if (is_stopped(run))
     stop_children(run);
+  return well;
 }
 
 static gpointer keep_lease(gpointer data) {
@@ -168,9 +178,10 @@ static gpointer keep_lease(gpointer data) {
   gint64 version = 0;
   g_mutex_lock(&run->lock);
   while (!run->ended) {
-    tick(run, &version);
+    gboolean well = tick(run, &version);
     gint64 until = g_get_monotonic_time() + TICK_US;
-    while (!run->ended && next_checkpoint(run) < 0 && g_cond_wait_until(&run->wake, &run->lock, until))
+    while (!run->ended && !(well && next_checkpoint(run) >= 0) &&
+           g_cond_wait_until(&run->wake, &run->lock, until))
       ;
   }
   g_mutex_unlock(&run->lock);
@@ -189,6 +200,7 @@ Run *run_begin(const RunPlace *place, const Job *job, GError **error) {
   run->place = *place;
   run->job = job;
   run->scratch = g_steal_pointer(&scratch);
+  g_mutex_init(&run->saying);
   g_mutex_init(&run->lock);
   g_cond_init(&run->wake);
   run->live = g_ptr_array_new();
@@ -216,6 +228,7 @@ void run_end(Run *run) {
   json_decref(run->partial);
   g_free(run->stage);
   g_free(run->scratch);
+  g_mutex_clear(&run->saying);
   g_mutex_clear(&run->lock);
   g_cond_clear(&run->wake);
   g_free(run);
@@ -339,6 +352,12 @@ static void tell_walls(Run *run, const ChildOutcome *outcome) {
           all ? "" : "; this system does not permit the others");
 }
 
+/* Codes that blame the input; what else a child says is about itself. */
+static gboolean is_blame(const char *code) {
+  return code && (g_str_has_prefix(code, "picture_") || g_str_has_prefix(code, "video_") ||
+                  g_str_equal(code, "nobody") || g_str_equal(code, "model"));
+}
+
 /* What a child that ran to its end has to say. */
 static json_t *judge(Run *run, const Step *step, ChildOutcome *outcome, GError **error) {
   const char *name = json_string_value(json_object_get(step->task, "do"));
@@ -349,7 +368,7 @@ static json_t *judge(Run *run, const Step *step, ChildOutcome *outcome, GError *
           outcome->murmur);
   if (g_strcmp0(outcome->code, "busy") == 0)
     return fault_null(error, FAULT_STORE, "%s", outcome->message);
-  if (outcome->code && g_strcmp0(outcome->code, "internal") != 0)
+  if (is_blame(outcome->code))
     return refuse_null(error, refusal_named(outcome->code), "%s", outcome->message);
   return fault_null(error, FAULT_INTERNAL, "%s", outcome->message);
 }
