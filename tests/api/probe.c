@@ -349,7 +349,9 @@ Reply ask(int port, const char *format, ...) {
   int fd = client_connect(port);
   client_send(fd, text, -1);
   Reply reply = client_read(fd, g_str_has_prefix(text, "HEAD "));
-  reply.closed = client_closed(fd, 0);
+  g_autofree char *connection = reply_header(&reply, "Connection");
+  gboolean last = g_strcmp0(connection, "close") == 0 || strstr(text, " HTTP/1.0\r\n");
+  reply.closed = client_closed(fd, last ? 5 : 0);
   close(fd);
   return reply;
 }

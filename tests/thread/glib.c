@@ -5,7 +5,8 @@
  * functions and says on the way which one lets go and which one takes over:
  *
  *   meson setup build-tsan -Db_sanitize=thread && ninja -C build-tsan
- *   G_SLICE=always-malloc LD_PRELOAD=build-tsan/tests/thread/libglib-threads.so build-tsan/troupe serve */
+ *   TSAN_OPTIONS=suppressions=tests/thread/glib.supp G_SLICE=always-malloc \
+ *     LD_PRELOAD=build-tsan/tests/thread/libglib-threads.so build-tsan/tests/api/test-api-http */
 #include <dlfcn.h>
 #include <glib.h>
 
