@@ -20,7 +20,7 @@
  *    "background": "original|solid|transparent", "colour": [r, g, b], "audio": bool, "threads": N,
  *    "chunk": I, "chunks": N, "out": FILE, "mask": FILE or null}
  *     -> {"frames", "acted", "seconds", "width", "height", "sound"}; of N chunks (0: the whole) the one with
- *        number I. Where there are more chunks than frames, some have 0 frames and no file
+ *        number I. Where there are few frames, some chunks have 0 frames and no file
  *   {"do": "join", "scene": FOLDER, "parts": [FILE…], "audio": bool, "out": FILE}
  *     -> {"frames", "seconds"}
  * Every result has "notes": remarks for the user.

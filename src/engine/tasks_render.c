@@ -4,8 +4,11 @@
 #include "media/video_join.h"
 #include "puppet/render.h"
 
+#include <math.h>
 #include <string.h>
 
+/* What a frame costs that is read and not drawn, of one that is drawn; measured. */
+#define READ_COST 0.1
 #define MAX_ROLES TRACK_MAX_PEOPLE
 
 typedef struct {
@@ -59,15 +62,22 @@ static gboolean read_options(Work *work, RenderOptions *options, GError **error)
   return TRUE;
 }
 
-/* Chunk I of N: runs of frames as equal as can be; the last ones are empty where there are too few. */
+/* The first frame of chunk I of N. A chunk also reads, but does not draw, all frames before its own; so that
+ * all take the same time, the later ones are shorter: with r the cost of a frame that is only read,
+ * f(i + 1) = (1 - r) f(i) + constant. */
+static int chunk_begin(gint64 frames, gint64 chunk, gint64 chunks) {
+  double share = (1 - pow(1 - READ_COST, (double)chunk)) / (1 - pow(1 - READ_COST, (double)chunks));
+  return chunk >= chunks ? (int)frames : (int)lround((double)frames * share);
+}
+
+/* The last ones are empty where there are too few frames. */
 static void choose_frames(Work *work, const Scene *scene, RenderOptions *options) {
   gint64 frames = scene->tracks->frames, chunk = integer_of(work->task, "chunk"),
          chunks = integer_of(work->task, "chunks");
   if (chunks == 0)
     return;
-  chunks = MIN(chunks, frames);
-  options->first = (int)(frames * MIN(chunk, chunks) / chunks);
-  options->count = (int)(frames * MIN(chunk + 1, chunks) / chunks) - options->first;
+  options->first = chunk_begin(frames, chunk, chunks);
+  options->count = chunk_begin(frames, chunk + 1, chunks) - options->first;
 }
 
 static json_t *describe(const Scene *scene, const RenderResult *result) {
@@ -89,7 +99,7 @@ json_t *task_render(Work *work) {
   if (!scene || !load_cast(work, &cast, &error) || !read_options(work, &options, &error))
     return work_fail_with(work, error, &(Blame){0});
   choose_frames(work, scene, &options);
-  if (options.first > 0 && options.count == 0)
+  if (options.count == 0 && integer_of(work->task, "chunks") > 0)
     return describe(scene, &result);
   if (!render_video(scene, cast.roles, cast.count, &options, out, &result, work->progress, &error))
     return work_fail_with(work, error, &(Blame){0});
