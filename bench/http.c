@@ -1,6 +1,6 @@
 /* The server against its yardsticks, in the same run on the same machine:
  *
- *   http [ROUNDS [polls|upload|idle]]
+ *   http [ROUNDS [polls|upload|idle|listeners]]
  *                     polls of a render's status against a bare libmicrohttpd that answers the same bytes;
  * memory for 10,000 idle keep-alive connections; an upload of 500 MB against cp and sha256sum
  *
@@ -26,6 +26,7 @@
 
 #define CONNECTIONS 256
 #define IDLE 10000
+#define LISTENERS 2000
 #define UPLOAD_BYTES (500 * 1000 * 1000)
 #define LOAD_SECONDS 3
 
@@ -234,6 +235,27 @@ static void bench_idle(const Server *server) {
     close(fds[i]);
 }
 
+/* What it costs to keep clients informed of a job to which nothing happens. */
+static void bench_listeners(const Server *server) {
+  static int fds[LISTENERS];
+  g_auto(GStrv) words = g_strsplit(server->text, " ", 2);
+  g_autofree char *request =
+      g_strdup_printf("GET /api/jobs/%s/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", words[0]);
+  double memory_before = memory(server, "VmRSS");
+  for (int i = 0; i < LISTENERS; i++) {
+    fds[i] = load_connect(server->port);
+    if (send(fds[i], request, strlen(request), MSG_NOSIGNAL) < 0)
+      g_error("send: %s", g_strerror(errno));
+  }
+  g_usleep(2 * G_USEC_PER_SEC);
+  double before = processor(server);
+  g_usleep(5 * G_USEC_PER_SEC);
+  printf("%-40s %9.1f %% of a core, %.0f MB\n", "2,000 listeners to a job that waits",
+         (processor(server) - before) * 20, memory(server, "VmRSS") - memory_before);
+  for (int i = 0; i < LISTENERS; i++)
+    close(fds[i]);
+}
+
 static double seconds_since(gint64 begin) {
   return (double)(g_get_monotonic_time() - begin) / G_USEC_PER_SEC;
 }
@@ -335,6 +357,8 @@ int main(int argc, char **argv) {
     bench_upload(&server, folder, rounds);
   if (!only || strcmp(only, "idle") == 0)
     bench_idle(&server);
+  if (!only || strcmp(only, "listeners") == 0)
+    bench_listeners(&server);
   stop(&server);
   files_remove_tree(folder);
   return 0;
