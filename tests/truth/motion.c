@@ -25,20 +25,19 @@ static gboolean bone_visible(const Pose *pose, gsize bone) {
   return pose->image[bones[bone][0]].visibility > 0.5f && pose->image[bones[bone][1]].visibility > 0.5f;
 }
 
-static void hips_of(const Pose *pose, double *x, double *y) {
+void pose_hips(const Pose *pose, double *x, double *y) {
   const Landmark *l = &pose->image[POSE_LEFT_HIP], *r = &pose->image[POSE_RIGHT_HIP];
   *x = 0.5 * (double)(l->x + r->x);
   *y = 0.5 * (double)(l->y + r->y);
 }
 
-/* The pose whose hips are nearest, NULL when there is none. */
-static const Pose *pose_near(const GArray *poses, double x, double y) {
+const Pose *pose_near(const GArray *poses, double x, double y) {
   const Pose *best = NULL;
   double least = INFINITY;
   for (guint i = 0; i < poses->len; i++) {
     const Pose *pose = &g_array_index(poses, Pose, i);
     double px, py;
-    hips_of(pose, &px, &py);
+    pose_hips(pose, &px, &py);
     double d = hypot(px - x, py - y);
     if (d < least) {
       least = d;
@@ -67,8 +66,8 @@ typedef struct {
 
 static void compare_poses(const Pose *driver, const Pose *made, gboolean each, Fidelity *f) {
   double dx, dy, mx, my;
-  hips_of(driver, &dx, &dy);
-  hips_of(made, &mx, &my);
+  pose_hips(driver, &dx, &dy);
+  pose_hips(made, &mx, &my);
   f->hips += hypot(dx - mx, dy - my) / MAX((double)driver->box[3], 1);
   for (gsize b = 0; b < BONE_COUNT; b++) {
     if (!bone_visible(driver, b)) {
@@ -93,7 +92,7 @@ static void compare_videos(const Track *track, const GPtrArray *driver, const GP
   for (int i = 0; i < track->count; i++) {
     guint frame = (guint)(track->first + i);
     double x, y;
-    hips_of(&track->poses[i], &x, &y);
+    pose_hips(&track->poses[i], &x, &y);
     if (track->slot[i] < 0 || frame >= driver->len)
       continue;
     const Pose *want = pose_near(g_ptr_array_index(driver, frame), x, y);

@@ -36,7 +36,8 @@ int main(int argc, char **argv) {
                    .max_degrees = -1,
                    .max_missing = -1,
                    .person = 1,
-                   .step = 6};
+                   .step = 6,
+                   .readings = 1};
   g_autofree char *models = NULL, *network = NULL;
   GOptionEntry entries[] = {
       {"min-pck", 0, 0, G_OPTION_ARG_DOUBLE, &limits.min_pck, "tracks: least PCK@0.1", "SHARE"},
@@ -52,6 +53,8 @@ int main(int argc, char **argv) {
        "motion: largest share of frames without a person", "SHARE"},
       {"person", 0, 0, G_OPTION_ARG_INT, &limits.person,
        "motion: who of the driver's people is followed (default 1)", "N"},
+      {"readings", 0, 0, G_OPTION_ARG_INT, &limits.readings,
+       "motion: how often every frame is read: 1 (default), or 3 for the median of three", "N"},
       {"each", 0, 0, G_OPTION_ARG_NONE, &limits.each,
        "motion: every frame's angle errors by bone on standard error", NULL},
       {"models", 0, 0, G_OPTION_ARG_FILENAME, &models, "Folder of the networks", "FOLDER"},
@@ -65,7 +68,8 @@ int main(int argc, char **argv) {
   if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 4 ||
       (!g_str_equal(argv[1], "tracks") && !g_str_equal(argv[1], "plate") &&
        !g_str_equal(argv[1], "motion")) ||
-      (network && !parse_network(network, &limits.network)) || limits.step < 1) {
+      (network && !parse_network(network, &limits.network)) || limits.step < 1 ||
+      (limits.readings != 1 && limits.readings != 3)) {
     g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
     g_printerr("%s%s", error ? error->message : "", help);
     return 2;

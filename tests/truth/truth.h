@@ -35,6 +35,7 @@ typedef struct {
   PoseNetwork network;
   int person;    /* motion: which of the driver's people is followed, from 1 */
   int step;      /* plate: every so many frames */
+  int readings;  /* motion: 1, or 3 readings of every frame (readings.c) */
   gboolean each; /* motion: a line for every frame on standard error */
 } Limits;
 
@@ -52,3 +53,9 @@ Tracks *video_tracks(const char *video, const Limits *limits, GError **error);
 /* Everybody in each frame, each frame read by itself, as if it were a picture (transfer full): GArray of Pose
  * by frame. */
 GPtrArray *video_poses(const char *video, const Limits *limits, GError **error);
+/* The same of one picture, read once or three times (transfer full). */
+GArray *picture_poses(PoseEstimator *estimator, const Image *rgb, int readings, GError **error);
+
+void pose_hips(const Pose *pose, double *x, double *y);
+/* The pose whose hips are nearest, NULL when there is none. */
+const Pose *pose_near(const GArray *poses, double x, double y);
