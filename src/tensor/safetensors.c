@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define HEADER_MAX_BYTES (16 * 1024 * 1024)
-#define RANK_MAX 8
+#define RANK_MAX SAFETENSORS_RANK_MAX
 
 static const struct {
   const char *name;
@@ -35,12 +35,7 @@ static gboolean dtype_from_name(const char *name, Dtype *dtype) {
 
 /* --- reading --- */
 
-typedef struct {
-  Dtype dtype;
-  int rank;
-  gint64 shape[RANK_MAX];
-  const guint8 *data;
-} Tensor;
+typedef SafetensorsTensor Tensor;
 
 struct Safetensors {
   char *path;
@@ -168,6 +163,76 @@ gboolean safetensors_has(const Safetensors *file, const char *name) {
 
 const char *safetensors_metadata(const Safetensors *file, const char *key) {
   return g_hash_table_lookup(file->metadata, key);
+}
+
+const SafetensorsTensor *safetensors_find(const Safetensors *file, const char *name) {
+  return g_hash_table_lookup(file->tensors, name);
+}
+
+static gint compare_names(gconstpointer a, gconstpointer b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *safetensors_names(const Safetensors *file) {
+  GPtrArray *names = g_ptr_array_new();
+  GHashTableIter iter;
+  gpointer name;
+  g_hash_table_iter_init(&iter, file->tensors);
+  while (g_hash_table_iter_next(&iter, &name, NULL))
+    g_ptr_array_add(names, name);
+  g_ptr_array_sort(names, compare_names);
+  return names;
+}
+
+gint64 safetensors_count(const SafetensorsTensor *tensor) {
+  gint64 count = 1; /* cannot overflow: the byte count was checked on opening */
+  for (int i = 0; i < tensor->rank; i++)
+    count *= tensor->shape[i];
+  return count;
+}
+
+/* IEEE half precision. */
+static float half_to_float(guint16 half) {
+  guint32 sign = (guint32)(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023;
+  if (exponent == 0) /* subnormal: fraction · 2⁻²⁴ is exact */
+    return (sign ? -1.0f : 1.0f) * (float)fraction * 0x1p-24f;
+  guint32 bits = sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) | fraction << 13;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static float bfloat_to_float(guint16 value) {
+  guint32 bits = (guint32)value << 16;
+  float out;
+  memcpy(&out, &bits, sizeof out);
+  return out;
+}
+
+gboolean safetensors_floats(const SafetensorsTensor *tensor, float *out) {
+  gint64 count = safetensors_count(tensor);
+  const guint16 *halves = tensor->data;
+  const double *doubles = tensor->data;
+  switch (tensor->dtype) {
+  case DTYPE_F32:
+    if (count)
+      memcpy(out, tensor->data, sizeof *out * (gsize)count);
+    return TRUE;
+  case DTYPE_F16:
+    for (gint64 i = 0; i < count; i++)
+      out[i] = half_to_float(halves[i]);
+    return TRUE;
+  case DTYPE_BF16:
+    for (gint64 i = 0; i < count; i++)
+      out[i] = bfloat_to_float(halves[i]);
+    return TRUE;
+  case DTYPE_F64:
+    for (gint64 i = 0; i < count; i++)
+      out[i] = (float)doubles[i];
+    return TRUE;
+  default:
+    return FALSE;
+  }
 }
 
 /* --- writing --- */

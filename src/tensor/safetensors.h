@@ -35,6 +35,21 @@ gboolean safetensors_has(const Safetensors *file, const char *name);
 /* The string under __metadata__, or NULL. */
 const char *safetensors_metadata(const Safetensors *file, const char *key);
 
+/* A tensor as it lies in the file, for readers that must look before they know what to expect. */
+#define SAFETENSORS_RANK_MAX 8
+typedef struct {
+  Dtype dtype;
+  int rank;
+  gint64 shape[SAFETENSORS_RANK_MAX];
+  const void *data;
+} SafetensorsTensor;
+const SafetensorsTensor *safetensors_find(const Safetensors *file, const char *name); /* NULL when absent */
+/* All names, sorted (transfer container; element const char *, valid as long as the file is open). */
+GPtrArray *safetensors_names(const Safetensors *file);
+gint64 safetensors_count(const SafetensorsTensor *tensor); /* of its elements */
+/* The elements of an F16, BF16, F32 or F64 tensor as fp32; FALSE for the other types. */
+gboolean safetensors_floats(const SafetensorsTensor *tensor, float *out);
+
 /* Tensors are written in the order in which they were added; data is not copied and must live until the
  * write. */
 typedef struct SafetensorsWriter SafetensorsWriter;
