@@ -63,7 +63,8 @@ static gboolean sweep_scratch_entry(App *app, const char *name, GError **error) 
   if (!job_status(app, job, &known, &running, error))
     return FALSE;
   gint64 age = g_get_real_time() / G_USEC_PER_SEC - status.st_mtim.tv_sec;
-  if (!running && age >= (known ? SCRATCH_SECONDS : DAY_SECONDS))
+  gint64 spared = known ? MIN(SCRATCH_SECONDS, app->settings->sweep_age) : DAY_SECONDS;
+  if (!running && age >= spared)
     files_remove_tree(path);
   return TRUE;
 }
