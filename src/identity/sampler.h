@@ -1,6 +1,7 @@
 /* From noise to tokens: the shifted schedule, Euler's steps, guidance, references. */
 #pragma once
 #include "identity/lora.h"
+#include "identity/noise.h"
 
 /* sigmas [steps + 1]: 1 … 0 for a picture of `tokens` target tokens. shift > 0: that fixed shift instead of
  * the one computed from the size. */
@@ -19,9 +20,8 @@ typedef struct {
 } SamplerInput;
 
 /* x [height · width, channels]: noise at first, the picture's tokens at the end. step is called before each
- * (may be NULL); FALSE from it ends with FAULT_CANCELLED. */
-typedef gboolean (*SamplerStep)(int step, int steps, gpointer user);
+ * (may be NULL); FALSE from it ends with FAULT_CANCELLED. The run must have room for target, references and
+ * text. FAULT_NETWORK where the network's result is not finite. */
+typedef gboolean (*SamplerStep)(int step, int steps, const float *x, gpointer user);
 gboolean sampler_run(TransformerRun *run, const Transformer *transformer, const Lora *lora,
                      const SamplerInput *input, float *x, SamplerStep step, gpointer user, GError **error);
-/* Standard normal numbers from a seed (Philox 4x32-10 and Box-Muller): the same on every machine. */
-void noise_fill(guint64 seed, guint64 stream, gint64 count, float *out);
