@@ -88,16 +88,24 @@ class Reference {
     return [element("h4", {}, "Request"), element("p", { class: "note" }, types.join(", ")), this.table(this.rows(content[types[0]].schema), true)];
   }
 
+  // A table for each of the shapes that an answer may have.
+  shapes(type, given) {
+    const schema = this.resolve(given);
+    return (schema.oneOf || [schema]).flatMap((one) => {
+      const rows = this.rows(one);
+      const description = this.resolve(one).description;
+      const note = description || (rows.length ? null : type);
+      return [note ? element("p", { class: "note" }, note) : null, this.table(rows, false)].filter((part) => part);
+    });
+  }
+
   responses(operation) {
     return [element("h4", {}, "Answers"), ...Object.entries(operation.responses).map(([status, given]) => {
       const answer = this.resolve(given);
       const content = answer.content ? Object.entries(answer.content)[0] : null;
       const heading = element("summary", {}, element("span", { class: "status" }, status), ` ${answer.description || ""}`);
-      const rows = content ? this.rows(content[1].schema) : [];
       const details = element("details", status.startsWith("2") ? { open: "" } : {}, heading);
-      if (content && !rows.length) details.append(element("p", { class: "note" }, content[0]));
-      const table = this.table(rows, false);
-      if (table) details.append(table);
+      if (content) details.append(...this.shapes(content[0], content[1].schema));
       return details;
     })];
   }
