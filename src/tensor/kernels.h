@@ -1,0 +1,80 @@
+/* What the operations share among themselves: parallelism, scratch memory, lanes, exp. Not for other rooms.
+ *
+ * Loops that pay are compiled for three levels of x86-64 and chosen when the program is loaded. Sums are kept
+ * in LANES partial sums whatever the processor, so that a sum's order does not depend on it; with fused
+ * multiply-add the last bit may. */
+#pragma once
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#define WIDEST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define WIDEST
+#endif
+
+#define LANES 16
+
+/* Below this many elements or multiplications, waking the threads costs more than the work. */
+#define WORTH_THREADS 32768
+
+/* The calling thread's own memory, kept until the thread ends and grown when needed; 64-byte aligned. What
+ * lay there before is lost. One area per use, so that an operation may call another. */
+typedef enum {
+  SCRATCH_PANEL,
+  SCRATCH_ROUNDED,
+  SCRATCH_SCORES,
+  SCRATCH_ROWS,
+  SCRATCH_PATCHES,
+  SCRATCH_USES
+} ScratchUse;
+void *scratch(ScratchUse use, gsize bytes);
+
+/* C = alpha · op(A) · op(B) + beta · C on the calling thread alone. */
+void gemm_here(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k, float alpha,
+               const float *a, gint64 lda, const float *b, gint64 ldb, float beta, float *c, gint64 ldc);
+
+static inline float lanes_sum(const float *lane) {
+  float half[LANES / 2];
+  for (int i = 0; i < LANES / 2; i++)
+    half[i] = lane[i] + lane[i + LANES / 2];
+  return ((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7]));
+}
+
+/* exp to 2e-7 relative between -87 and 88, limited to exp's values there outside. x = n ln 2 + r; exp(r) by
+ * its series' minimax polynomial (Cephes' expf), 2^n by the exponent's bits. Written so that it vectorises.
+ */
+static inline float exp_fast(float x) {
+  x = x < -87.f ? -87.f : x;
+  x = x > 88.f ? 88.f : x;
+  const float magic = 12582912.f; /* 1.5 · 2^23: adding it rounds to an integer */
+  float n = (x * 1.44269504088896341f + magic) - magic;
+  float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.f;
+  guint32 bits = (guint32)((gint32)n + 127) << 23;
+  float power;
+  memcpy(&power, &bits, sizeof power);
+  return p * power;
+}
+
+static inline float bf16_widen(guint16 value) {
+  guint32 bits = (guint32)value << 16;
+  float result;
+  memcpy(&result, &bits, sizeof result);
+  return result;
+}
+
+static inline guint16 bf16_round(float value) {
+  guint32 bits;
+  memcpy(&bits, &value, sizeof bits);
+  guint32 rounded = (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
+  guint32 quiet = bits >> 16 | 0x40;
+  return (guint16)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+}

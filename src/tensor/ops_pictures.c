@@ -1,0 +1,109 @@
+/* Pictures: a convolution is a matrix product of the weights with the neighbourhoods of a block of output
+ * pixels, laid side by side in the thread's scratch. */
+#include "tensor/kernels.h"
+#include "tensor/ops.h"
+
+#define PATCH_FLOATS (1 << 20) /* of the neighbourhoods of one block */
+
+typedef struct {
+  const float *x;
+  gint64 in, height, width, out_width;
+  int stride, before; /* rows and columns of zeros above and to the left */
+} Convolution;
+
+/* One tap of one channel for output pixels [first, first + count). */
+static void gather_tap(const Convolution *c, const float *plane, int tap_y, int tap_x, gint64 first,
+                       gint64 count, float *to) {
+  for (gint64 done = 0; done < count;) {
+    gint64 row = (first + done) / c->out_width, col = (first + done) % c->out_width;
+    gint64 run = MIN(count - done, c->out_width - col), y = row * c->stride + tap_y - c->before;
+    if (y < 0 || y >= c->height) {
+      memset(to + done, 0, sizeof(float) * (gsize)run);
+    } else {
+      const float *line = plane + y * c->width;
+      for (gint64 i = 0; i < run; i++) {
+        gint64 x = (col + i) * c->stride + tap_x - c->before;
+        to[done + i] = x < 0 || x >= c->width ? 0.f : line[x];
+      }
+    }
+    done += run;
+  }
+}
+
+void op_conv3x3(const float *x, gint64 in, gint64 height, gint64 width, const float *w, const float *bias,
+                gint64 out, int stride, gboolean pad_after_only, float *y) {
+  int before = pad_after_only ? 0 : 1;
+  gint64 out_height = (height + before + 1 - 3) / stride + 1,
+         out_width = (width + before + 1 - 3) / stride + 1;
+  gint64 pixels = out_height * out_width, depth = in * 9;
+  gint64 block = CLAMP(PATCH_FLOATS / depth / 64 * 64, 64, 4096);
+  Convolution c = {x, in, height, width, out_width, stride, before};
+#pragma omp parallel for schedule(dynamic) if (pixels * depth * out > WORTH_THREADS)
+  for (gint64 first = 0; first < pixels; first += block) {
+    gint64 count = MIN(block, pixels - first);
+    float *patches = scratch(SCRATCH_PATCHES, sizeof(float) * (gsize)(depth * count));
+    for (gint64 channel = 0; channel < in; channel++)
+      for (int tap = 0; tap < 9; tap++)
+        gather_tap(&c, x + channel * height * width, tap / 3, tap % 3, first, count,
+                   patches + (channel * 9 + tap) * count);
+    for (gint64 channel = 0; channel < out; channel++)
+      for (gint64 i = 0; i < count; i++)
+        y[channel * pixels + first + i] = bias ? bias[channel] : 0.f;
+    gemm_here(FALSE, FALSE, out, count, depth, 1, w, depth, patches, count, 1, y + first, pixels);
+  }
+}
+
+WIDEST static void group_sums(const float *x, gint64 count, double *sum, double *square, double mean) {
+  double plain[LANES] = {0}, squared[LANES] = {0};
+  gint64 i = 0;
+  for (; i + LANES <= count; i += LANES)
+    for (int l = 0; l < LANES; l++) {
+      double value = x[i + l] - mean;
+      plain[l] += value;
+      squared[l] += value * value;
+    }
+  for (int l = 0; i + l < count; l++) {
+    plain[l] += x[i + l] - mean;
+    squared[l] += (x[i + l] - mean) * (x[i + l] - mean);
+  }
+  *sum = *square = 0;
+  for (int l = 0; l < LANES; l++) {
+    *sum += plain[l];
+    *square += squared[l];
+  }
+}
+
+WIDEST static void normalise(const float *x, gint64 count, float factor, float offset, float *y) {
+  for (gint64 i = 0; i < count; i++)
+    y[i] = x[i] * factor + offset;
+}
+
+void op_groupnorm(const float *x, gint64 channels, gint64 pixels, gint64 groups, const float *w,
+                  const float *bias, float eps, float *y) {
+  gint64 each = channels / groups;
+#pragma omp parallel for schedule(static) if (channels * pixels > WORTH_THREADS)
+  for (gint64 group = 0; group < groups; group++) {
+    const float *from = x + group * each * pixels;
+    double count = (double)(each * pixels), sum, square, rest;
+    group_sums(from, each * pixels, &sum, &square, 0);
+    double mean = sum / count;
+    group_sums(from, each * pixels, &rest, &square, mean);
+    double inverse = 1 / sqrt(square / count + eps);
+    for (gint64 i = 0; i < each; i++) {
+      gint64 channel = group * each + i;
+      double factor = w[channel] * inverse;
+      normalise(x + channel * pixels, pixels, (float)factor, (float)(bias[channel] - mean * factor),
+                y + channel * pixels);
+    }
+  }
+}
+
+void op_upsample2(const float *x, gint64 channels, gint64 height, gint64 width, float *y) {
+#pragma omp parallel for schedule(static) if (channels * height * width > WORTH_THREADS)
+  for (gint64 row = 0; row < channels * height; row++) {
+    float *to = y + row * 4 * width;
+    for (gint64 i = 0; i < 2 * width; i++)
+      to[i] = x[row * width + i / 2];
+    memcpy(to + 2 * width, to, sizeof(float) * (gsize)(2 * width));
+  }
+}

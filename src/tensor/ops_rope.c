@@ -1,0 +1,35 @@
+/* Rotary positions: each pair of features is turned by its position's angle. The gradient is the turn back.
+ */
+#include "tensor/kernels.h"
+#include "tensor/ops.h"
+
+WIDEST static void turn_interleaved(float *x, gint64 half, const float *cos, const float *sin, float sign) {
+  for (gint64 j = 0; j < half; j++) {
+    float a = x[2 * j], b = x[2 * j + 1], s = sign * sin[j];
+    x[2 * j] = cos[j] * a - s * b;
+    x[2 * j + 1] = s * a + cos[j] * b;
+  }
+}
+
+WIDEST static void turn_halves(float *x, gint64 half, const float *cos, const float *sin, float sign) {
+  for (gint64 j = 0; j < half; j++) {
+    float a = x[j], b = x[j + half], s = sign * sin[j];
+    x[j] = cos[j] * a - s * b;
+    x[j + half] = s * a + cos[j] * b;
+  }
+}
+
+void op_rope(float *x, gint64 n, gint64 heads, gint64 width, gint64 stride, const float *cos,
+             const float *sin, RopeLayout layout, gboolean inverse) {
+  gint64 half = width / 2;
+  float sign = inverse ? -1.f : 1.f;
+#pragma omp parallel for schedule(static) if (n * heads * width > WORTH_THREADS)
+  for (gint64 row = 0; row < n; row++)
+    for (gint64 head = 0; head < heads; head++) {
+      float *run = x + row * stride + head * width;
+      if (layout == ROPE_INTERLEAVED)
+        turn_interleaved(run, half, cos + row * half, sin + row * half, sign);
+      else
+        turn_halves(run, half, cos + row * half, sin + row * half, sign);
+    }
+}
