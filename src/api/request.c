@@ -317,7 +317,8 @@ const char *const *request_fields(const Request *request, const char *name) {
 }
 
 void request_source(Request *request, const char *name, InputSource *source) {
-  *source = (InputSource){.field = name};
+  const Caller *caller = request_caller(request);
+  *source = (InputSource){.field = name, .account = caller ? caller->account : NULL};
   for (guint i = 0; request->uploads && i < request->uploads->len; i++) {
     const Upload *upload = &g_array_index(request->uploads, Upload, i);
     if (strcmp(upload->field, name) == 0) {

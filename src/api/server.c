@@ -31,7 +31,7 @@
 #define HEADERS_SECONDS 30 /* for a request's head, beyond the time that a connection may be idle */
 #define BODY_GRACE_SECONDS 20
 #define BODY_BYTES_SECOND 1000 /* on average, after the grace */
-#define SLOW_THREADS 16
+#define SLOW_THREADS 64
 #define SLOW_WAITING 256
 #define QUIET_REST (64 * 1024)         /* what is read of a refused body before the answer */
 #define LINGER_REST (64 * 1024 * 1024) /* what is dropped after it */

@@ -4,6 +4,7 @@
  * it claims to be, and how large and long it is, the child finds out behind its walls. A child that dies of a
  * file has thereby said that the file is broken. */
 #include "app/inputs.h"
+#include "app/rate.h"
 
 #include "engine/child.h"
 #include "media/fetch.h"
@@ -103,7 +104,12 @@ static gboolean draft_fetch(App *app, const KindFacts *kind, const InputSource *
   FetchLimits limits = {.bytes = kind->bytes, .seconds = kind->seconds};
   g_auto(Fetched) fetched = {0};
   g_autoptr(GError) problem = NULL;
-  if (!fetch_file(source->url, path, policy, &limits, &fetched, &problem))
+  if (source->account && !download_begin(app, source->account, error))
+    return FALSE;
+  gboolean good = fetch_file(source->url, path, policy, &limits, &fetched, &problem);
+  if (source->account)
+    download_end(app, source->account);
+  if (!good)
     return fetch_refused(source, kind, problem, error);
   draft->path = g_steal_pointer(&path);
   draft->hash = g_steal_pointer(&fetched.sha256);

@@ -15,6 +15,7 @@ typedef struct {
   const char *hash;  /* its SHA-256 */
   gint64 bytes;
   const char *url;
+  const char *account; /* whose download it is; NULL: not counted */
 } InputSource;
 
 typedef enum { INPUT_PICTURE, INPUT_VIDEO } InputKind;

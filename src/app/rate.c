@@ -14,13 +14,15 @@ typedef struct {
 
 struct RateTable {
   GMutex lock;
-  GHashTable *buckets; /* account -> Bucket */
+  GHashTable *buckets;   /* account -> Bucket */
+  GHashTable *downloads; /* account -> how many run; no entry for none */
 };
 
 RateTable *rate_table_new(void) {
   RateTable *table = g_new0(RateTable, 1);
   g_mutex_init(&table->lock);
   table->buckets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  table->downloads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   return table;
 }
 
@@ -28,6 +30,7 @@ void rate_table_free(RateTable *table) {
   if (!table)
     return;
   g_hash_table_unref(table->buckets);
+  g_hash_table_unref(table->downloads);
   g_mutex_clear(&table->lock);
   g_free(table);
 }
@@ -68,4 +71,29 @@ gboolean rate_check(App *app, const char *account, int *retry_seconds, GError **
   return refuse(error, REFUSAL_RATE,
                 "More than %" G_GINT64_FORMAT " requests came within a minute. Try again in %d s.",
                 app->settings->requests_minute, *retry_seconds);
+}
+
+/* Adds to an account's running downloads and returns how many there are then. */
+static int downloads_add(RateTable *table, const char *account, int change) {
+  g_mutex_lock(&table->lock);
+  int count = GPOINTER_TO_INT(g_hash_table_lookup(table->downloads, account)) + change;
+  if (count)
+    g_hash_table_insert(table->downloads, g_strdup(account), GINT_TO_POINTER(count));
+  else
+    g_hash_table_remove(table->downloads, account);
+  g_mutex_unlock(&table->lock);
+  return count;
+}
+
+gboolean download_begin(App *app, const char *account, GError **error) {
+  if (downloads_add(app->rates, account, 1) <= DOWNLOADS_MOST)
+    return TRUE;
+  download_end(app, account);
+  return refuse(error, REFUSAL_RATE,
+                "%d downloads of this account are running already. Try again when some have ended.",
+                DOWNLOADS_MOST);
+}
+
+void download_end(App *app, const char *account) {
+  downloads_add(app->rates, account, -1);
 }

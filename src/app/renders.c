@@ -68,7 +68,7 @@ gboolean render_colour(const char *text, int colour[3]) {
   return TRUE;
 }
 
-static gboolean parse_mapping(const char *text, json_t **mapping, GError **error) {
+gboolean render_mapping(const char *text, json_t **mapping, GError **error) {
   json_error_t problem;
   *mapping = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
   if (!*mapping && json_error_code(&problem) == json_error_duplicate_key)
@@ -119,7 +119,7 @@ static gboolean parse_sources(const RenderRequest *request, Plan *plan, GError *
   plan->scene_id = given(request->scene_id);
   const char *mapping = given(request->character_mapping);
   gboolean pictured = input_given(&request->ref_image), filmed = input_given(&request->driving_video);
-  if (mapping && !parse_mapping(mapping, &plan->mapping, error))
+  if (mapping && !render_mapping(mapping, &plan->mapping, error))
     return FALSE;
   if (!pictured && !plan->character_id && !mapping)
     return refuse(error, REFUSAL_PICTURE_MISSING, "%s is missing. Send %s, %s_url or character_id.", image,

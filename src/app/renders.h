@@ -33,6 +33,9 @@ gint64 render_price(double seconds, gboolean fast);
  * REFUSAL_*. */
 gboolean render_create(App *app, const Caller *caller, const RenderRequest *request, Job **job, gint64 *price,
                        const char **mode, GError **error);
+/* The text of character_mapping as a JSON object from segment uuids to character ids, which need not exist.
+ * *mapping (transfer full) may be set on failure too. REFUSAL_MAPPING, REFUSAL_INVALID. */
+gboolean render_mapping(const char *text, json_t **mapping, GError **error);
 /* FALSE when text is not "R,G,B", each 0..255; spaces around the numbers are passed over. */
 gboolean render_colour(const char *text, int colour[3]);
 

@@ -54,6 +54,9 @@ def elsewhere(character_png, clip):
                 self.answer(302, Location="/round")
             elif self.path == "/inside":
                 self.answer(302, Location="http://169.254.169.254/latest/meta-data/")
+            elif self.path == "/hanging":
+                clock.sleep(5)
+                self.answer(404)
             elif self.path == "/huge":
                 self.send_response(200)
                 self.send_header("Content-Length", "20000001")
@@ -100,6 +103,27 @@ def test_urls_inside(idle, url):
     answer = idle.post("/api/characters/preprocess", data={"name": "x", "image_url": url})
     assert answer.status_code == 400 and "image_url" in answer.json()["detail"]["message"], answer.text
     assert clock.monotonic() - started < 30
+
+
+def test_hanging_downloads_leave_room_for_others(idle, elsewhere):
+    """One account's slow servers neither fill the threads nor stop another account's requests."""
+    other, answers = idle.new_key("--account", "other", "--credits", "5"), []
+
+    def ask():
+        answers.append(idle.post("/api/characters/preprocess", data={"name": "x", "image_url": f"{elsewhere.url}/hanging"}))
+
+    threads = [threading.Thread(target=ask) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    clock.sleep(1)
+    started = clock.monotonic()
+    assert idle.post("/api/characters/preprocess", key=other, json={"name": "x", "image_url": f"{elsewhere.url}/character.png"}).status_code == 200
+    assert clock.monotonic() - started < 3
+    for thread in threads:
+        thread.join()
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 8 and all(answer.headers["Retry-After"] for answer in refused)
+    assert sum(answer.status_code == 400 for answer in answers) == 16
 
 
 # --- once is once ---
