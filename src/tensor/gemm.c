@@ -1,16 +1,31 @@
 /* Matrix products through oneDNN, which writes its kernels for the processor it finds.
  *
  * oneDNN divides a product among threads in ways that depend on their number, sums included. So the division
- * is done here, into tiles that depend on the shape alone, and each tile is a product on one thread: inside a
- * parallel region oneDNN starts no threads of its own. Every tile sums its whole inner axis. */
+ * is done here, into tiles that depend on the shape alone, and each tile is a product on one thread: oneDNN
+ * is told that there is no other. Every tile sums its whole inner axis.
+ *
+ * bf16 products are oneDNN primitives, made anew for each tile: its own cache keeps the machine code, and a
+ * primitive's intermediate memory belongs to the thread that makes it. */
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 #include <dnnl.h>
+#include <omp.h>
 
 /* Tiles: large enough that packing the operands is little beside multiplying them, small enough that there
  * are several for each thread. */
 #define TILE_ROWS 768
 #define TILE_COLS 384
+
+static dnnl_status_t multiply(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k,
+                              float alpha, const float *a, gint64 lda, const float *b, gint64 ldb, float beta,
+                              float *c, gint64 ldc) {
+  int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  dnnl_status_t status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda,
+                                    b, ldb, beta, c, ldc);
+  omp_set_num_threads(threads);
+  return status;
+}
 
 static void scale_rows(float *c, gint64 m, gint64 n, gint64 ldc, float beta) {
   for (gint64 i = 0; i < m; i++)
@@ -26,8 +41,7 @@ void gemm_here(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, g
     scale_rows(c, m, n, ldc, beta);
     return;
   }
-  dnnl_status_t status = dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda,
-                                    b, ldb, beta, c, ldc);
+  dnnl_status_t status = multiply(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
   if (status != dnnl_success)
     g_error("A matrix product %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT "x%" G_GINT64_FORMAT " failed: %d.", m,
             n, k, status);
@@ -35,12 +49,80 @@ void gemm_here(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, g
 
 void op_gemm(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k, float alpha,
              const float *a, gint64 lda, const float *b, gint64 ldb, float beta, float *c, gint64 ldc) {
-  gint64 down = (m + TILE_ROWS - 1) / TILE_ROWS, across = (n + TILE_COLS - 1) / TILE_COLS;
+  gint64 tile_rows = part_of(m, TILE_ROWS), tile_cols = part_of(n, TILE_COLS);
+  gint64 down = (m + tile_rows - 1) / tile_rows, across = (n + tile_cols - 1) / tile_cols;
 #pragma omp parallel for schedule(dynamic) if (m * n * k > WORTH_THREADS)
   for (gint64 tile = 0; tile < down * across; tile++) {
-    gint64 row = tile % down * TILE_ROWS, col = tile / down * TILE_COLS;
-    gemm_here(transpose_a, transpose_b, MIN(TILE_ROWS, m - row), MIN(TILE_COLS, n - col), k, alpha,
+    gint64 row = tile % down * tile_rows, col = tile / down * tile_cols;
+    gemm_here(transpose_a, transpose_b, MIN(tile_rows, m - row), MIN(tile_cols, n - col), k, alpha,
               a + (transpose_a ? row : row * lda), lda, b + (transpose_b ? col * ldb : col), ldb, beta,
               c + row * ldc + col, ldc);
   }
+}
+
+/* --- bf16 --- */
+
+gboolean gemm_has_bf16(void) {
+  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+}
+
+static dnnl_engine_t engine(void) {
+  static gsize once;
+  static dnnl_engine_t cpu;
+  if (g_once_init_enter(&once)) {
+    if (dnnl_engine_create(&cpu, dnnl_cpu, 0) != dnnl_success)
+      g_error("oneDNN does not start.");
+    g_once_init_leave(&once, 1);
+  }
+  return cpu;
+}
+
+typedef struct {
+  dnnl_memory_desc_t shape;
+  dnnl_memory_t memory;
+} Operand;
+
+static dnnl_status_t operand(Operand *operand, gint64 rows, gint64 cols, gint64 row_stride, gint64 col_stride,
+                             dnnl_data_type_t type, const void *data) {
+  dnnl_dims_t size = {rows, cols}, strides = {row_stride, col_stride};
+  dnnl_status_t status = dnnl_memory_desc_init_by_strides(&operand->shape, 2, size, type, strides);
+  return status ? status : dnnl_memory_create(&operand->memory, &operand->shape, engine(), (void *)data);
+}
+
+static dnnl_status_t run_matmul(const Operand *a, const Operand *b, const Operand *c) {
+  dnnl_matmul_desc_t desc;
+  dnnl_primitive_desc_t plan = NULL;
+  dnnl_primitive_t product = NULL;
+  dnnl_stream_t stream = NULL;
+  const dnnl_exec_arg_t arguments[] = {
+      {DNNL_ARG_SRC, a->memory}, {DNNL_ARG_WEIGHTS, b->memory}, {DNNL_ARG_DST, c->memory}};
+  dnnl_status_t status = dnnl_matmul_desc_init(&desc, &a->shape, &b->shape, NULL, &c->shape);
+  status = status ? status : dnnl_primitive_desc_create(&plan, &desc, NULL, engine(), NULL);
+  status = status ? status : dnnl_primitive_create(&product, plan);
+  status = status ? status : dnnl_stream_create(&stream, engine(), dnnl_stream_default_flags);
+  status = status ? status : dnnl_primitive_execute(product, stream, G_N_ELEMENTS(arguments), arguments);
+  status = status ? status : dnnl_stream_wait(stream);
+  dnnl_stream_destroy(stream);
+  dnnl_primitive_destroy(product);
+  dnnl_primitive_desc_destroy(plan);
+  return status;
+}
+
+gboolean gemm_here_bf16(gboolean transpose_b, gint64 m, gint64 n, gint64 k, const guint16 *a, gint64 lda,
+                        const guint16 *b, gint64 ldb, float *c) {
+  if (!gemm_has_bf16())
+    return FALSE;
+  Operand left = {0}, right = {0}, result = {0};
+  int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  dnnl_status_t status = operand(&left, m, k, lda, 1, dnnl_bf16, a);
+  status =
+      status ? status : operand(&right, k, n, transpose_b ? 1 : ldb, transpose_b ? ldb : 1, dnnl_bf16, b);
+  status = status ? status : operand(&result, m, n, n, 1, dnnl_f32, c);
+  status = status ? status : run_matmul(&left, &right, &result);
+  omp_set_num_threads(threads);
+  dnnl_memory_destroy(left.memory);
+  dnnl_memory_destroy(right.memory);
+  dnnl_memory_destroy(result.memory);
+  return status == dnnl_success;
 }

@@ -35,6 +35,19 @@ void *scratch(ScratchUse use, gsize bytes);
 void gemm_here(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k, float alpha,
                const float *a, gint64 lda, const float *b, gint64 ldb, float beta, float *c, gint64 ldc);
 
+/* C[m, n] = A · op(B) on the calling thread alone; A and B bf16, C fp32 with rows side by side. FALSE where
+ * the processor has no bf16 dot products. */
+gboolean gemm_here_bf16(gboolean transpose_b, gint64 m, gint64 n, gint64 k, const guint16 *a, gint64 lda,
+                        const guint16 *b, gint64 ldb, float *c);
+gboolean gemm_has_bf16(void);
+
+/* The parts, each of at most `most`, into which a side of length n is cut: as equal as may be. */
+static inline gint64 part_of(gint64 n, gint64 most) {
+  gint64 parts = (n + most - 1) / most;
+  gint64 part = parts ? ((n + parts - 1) / parts + LANES - 1) / LANES * LANES : LANES;
+  return MIN(part, most);
+}
+
 static inline float lanes_sum(const float *lane) {
   float half[LANES / 2];
   for (int i = 0; i < LANES / 2; i++)

@@ -2,18 +2,26 @@
  *
  *   y = x Wᵀ      d_x = d_y W      d_w = d_yᵀ x
  *
- * fp32 weights go to the matrix product as they lie. Of bf16 weights a panel at a time is widened into the
- * thread's scratch and multiplied there, so that they stay bf16 in memory and in the file's pages. */
+ * fp32 weights go to the matrix product as they lie. bf16 weights stay as they are in memory and in the
+ * file's pages. In fp32 arithmetic a panel at a time is widened into the thread's scratch and multiplied
+ * there. In bf16 arithmetic the activations are rounded once and multiplied with the weights where they lie,
+ * into a tile that stays in the cache. One row alone reads each weight once; its sums need no product. */
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
 /* A widened panel: floats that fit into the outer cache beside what is multiplied with it. */
 #define PANEL_FLOATS (1 << 20)
 #define PANEL_DEPTH 2048 /* of the inner axis, where that is the weights' rows */
+#define PANEL_MOST 768
+#define FEW_ROWS 2
+/* A bf16 product's tile. */
+#define TILE_ROWS 768
+#define TILE_COLS 192
+#define BLOCK 16384 /* elements of one piece of rounding */
 
 static gint64 panel_side(gint64 depth) {
   gint64 side = PANEL_FLOATS / MAX(depth, 1) / 48 * 48;
-  return CLAMP(side, 48, 768);
+  return CLAMP(side, 48, PANEL_MOST);
 }
 
 WIDEST static void widen(const guint16 *from, gint64 rows, gint64 cols, gint64 stride, float *to) {
@@ -22,12 +30,85 @@ WIDEST static void widen(const guint16 *from, gint64 rows, gint64 cols, gint64 s
       to[i * cols + j] = bf16_widen(from[i * stride + j]);
 }
 
+WIDEST static void narrow(const float *from, gint64 count, guint16 *to) {
+  for (gint64 i = 0; i < count; i++)
+    to[i] = bf16_round(from[i]);
+}
+
+WIDEST static void copy_tile(const float *tile, gint64 rows, gint64 cols, gboolean add, float *to,
+                             gint64 stride) {
+  for (gint64 i = 0; i < rows; i++)
+    for (gint64 j = 0; j < cols; j++) {
+      float old = add ? to[i * stride + j] : 0.f;
+      to[i * stride + j] = old + tile[i * cols + j];
+    }
+}
+
+/* --- bf16 arithmetic --- */
+
+static const guint16 *rounded(const float *x, gint64 count) {
+  guint16 *narrowed = scratch(SCRATCH_ROUNDED, sizeof *narrowed * (gsize)count);
+#pragma omp parallel for schedule(static) if (count > WORTH_THREADS)
+  for (gint64 first = 0; first < count; first += BLOCK)
+    narrow(x + first, MIN(BLOCK, count - first), narrowed + first);
+  return narrowed;
+}
+
+/* y[n, to] (+)= x[n, from] · op(w), stride: of w's rows. */
+static gboolean linear_bf16(const float *x, gint64 n, gint64 from, gint64 to, const guint16 *w, gint64 stride,
+                            gboolean transpose, gboolean add, float *y) {
+  if (!gemm_has_bf16())
+    return FALSE;
+  const guint16 *narrowed = rounded(x, n * from);
+  gint64 tile_rows = part_of(n, TILE_ROWS), down = (n + tile_rows - 1) / tile_rows;
+  gint64 across = (to + TILE_COLS - 1) / TILE_COLS;
+#pragma omp parallel for schedule(dynamic) if (n * from * to > WORTH_THREADS)
+  for (gint64 item = 0; item < down * across; item++) {
+    gint64 row = item % down * tile_rows, col = item / down * TILE_COLS;
+    gint64 rows = MIN(tile_rows, n - row), cols = MIN(TILE_COLS, to - col);
+    float *tile = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(rows * cols));
+    if (!gemm_here_bf16(transpose, rows, cols, from, narrowed + row * from, from,
+                        w + (transpose ? col * stride : col), stride, tile))
+      g_error("A matrix product in bf16 failed.");
+    copy_tile(tile, rows, cols, add, y + row * to + col, to);
+  }
+  return TRUE;
+}
+
+/* --- one row or two --- */
+
+WIDEST static float dot_bf16(const guint16 *w, const float *x, gint64 count) {
+  float lane[LANES] = {0};
+  gint64 i = 0;
+  for (; i + LANES <= count; i += LANES)
+    for (int l = 0; l < LANES; l++)
+      lane[l] += bf16_widen(w[i + l]) * x[i + l];
+  for (int l = 0; i + l < count; l++)
+    lane[l] += bf16_widen(w[i + l]) * x[i + l];
+  return lanes_sum(lane);
+}
+
+static void linear_few(const float *x, gint64 n, const Weights *w, float *y) {
+#pragma omp parallel for schedule(static) if (w->rows * w->cols > WORTH_THREADS)
+  for (gint64 row = 0; row < w->rows; row++)
+    for (gint64 i = 0; i < n; i++)
+      y[i * w->rows + row] = dot_bf16((const guint16 *)w->data + row * w->cols, x + i * w->cols, w->cols);
+}
+
+/* --- the layer --- */
+
 void op_linear(const float *x, gint64 n, const Weights *w, Arithmetic arithmetic, float *y) {
   gint64 out = w->rows, in = w->cols;
   if (w->dtype == DTYPE_F32) {
     op_gemm(FALSE, TRUE, n, out, in, 1, x, in, w->data, in, 0, y, out);
     return;
   }
+  if (n <= FEW_ROWS) {
+    linear_few(x, n, w, y);
+    return;
+  }
+  if (arithmetic == ARITHMETIC_BF16 && linear_bf16(x, n, in, out, w->data, in, TRUE, FALSE, y))
+    return;
   gint64 side = panel_side(in), panels = (out + side - 1) / side;
 #pragma omp parallel for schedule(dynamic) if (n * out * in > WORTH_THREADS)
   for (gint64 panel = 0; panel < panels; panel++) {
@@ -45,6 +126,8 @@ void op_linear_d_x(const float *d_y, gint64 n, const Weights *w, Arithmetic arit
     op_gemm(FALSE, FALSE, n, in, out, 1, d_y, out, w->data, in, add ? 1 : 0, d_x, in);
     return;
   }
+  if (arithmetic == ARITHMETIC_BF16 && linear_bf16(d_y, n, out, in, w->data, in, FALSE, add, d_x))
+    return;
   gint64 side = panel_side(PANEL_DEPTH), panels = (in + side - 1) / side;
 #pragma omp parallel for schedule(dynamic) if (n * out * in > WORTH_THREADS)
   for (gint64 panel = 0; panel < panels; panel++) {
