@@ -3,6 +3,8 @@
  *
  *   FASTEST static void add_rows(...)
  *
+ * Only for static functions: clang 14 gives others a name under which nobody finds them.
+ *
  * The choice is made while the program is being loaded, before the thread sanitizer has begun, so there it is
  * left out. */
 #pragma once

@@ -88,9 +88,8 @@ static inline Floats sample(const Image *rgb, float x, float y, gssize ahead) {
   return top + ay * (bottom - top);
 }
 
-FASTEST void region_crop(const Image *rgb, const Region *r, int size, float low, float high,
+FASTEST static void crop(const Image *rgb, const Region *r, int size, float low, float high,
                          RegionBorder border, float *tensor) {
-  g_return_if_fail(rgb->channels >= 3);
   float c = cosf(r->rotation), s = sinf(r->rotation), step = 1.0f / (float)size, gain = (high - low) / 255.0f;
   /* Another thread made the picture, so it is not in this one's cache: where the samples of a row further
    * down lie is asked for early. */
@@ -109,6 +108,12 @@ FASTEST void region_crop(const Image *rgb, const Region *r, int size, float low,
       memcpy(tensor, &value, 3 * sizeof *tensor);
     }
   }
+}
+
+void region_crop(const Image *rgb, const Region *r, int size, float low, float high, RegionBorder border,
+                 float *tensor) {
+  g_return_if_fail(rgb->channels >= 3);
+  crop(rgb, r, size, low, high, border, tensor);
 }
 
 /* (dx, dy) as seen by somebody who stands upright in the region. */

@@ -70,7 +70,7 @@ static int factor_for(int width, int height) {
   return (MAX(width, height) + CAMERA_SIDE - 1) / CAMERA_SIDE;
 }
 
-FASTEST Image *camera_grey(const AVFrame *frame) {
+FASTEST static Image *reduced_grey(const AVFrame *frame) {
   int factor = factor_for(frame->width, frame->height), area = factor * factor;
   Image *grey = image_new(frame->width / factor, frame->height / factor, 1);
   g_autofree guint16 *sum = g_new(guint16, grey->width * factor);
@@ -90,6 +90,10 @@ FASTEST Image *camera_grey(const AVFrame *frame) {
     }
   }
   return grey;
+}
+
+Image *camera_grey(const AVFrame *frame) {
+  return reduced_grey(frame);
 }
 
 static Image *halve(const Image *from) {
