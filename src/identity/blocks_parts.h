@@ -1,0 +1,13 @@
+/* What running and fitting a block transform share. */
+#pragma once
+#include "identity/autoencoder.h"
+
+#define BLOCK_SIDE AUTOENCODER_PATCH
+#define BLOCK_SIZE (3 * BLOCK_SIDE * BLOCK_SIDE)
+
+/* The picture's blocks one after the other, [n, BLOCK_SIZE], each channel, row, column. */
+void blocks_gather(const float *picture, gint64 height, gint64 width, float *rows);
+
+/* Eigenvalues (largest first) and orthonormal eigenvectors of a symmetric matrix [n, n], which is
+ * overwritten: row i of it then is the vector of values[i], its largest entry positive. */
+void symmetric_eigen(double *matrix, int n, double *values);
