@@ -3,7 +3,7 @@
 #include "identity/transformer.h"
 
 typedef struct {
-  const char *name; /* BFL name of the layer without ".weight": "double_blocks.0.img_attn.qkv" */
+  char *name; /* BFL name of the layer without ".weight": "double_blocks.0.img_attn.qkv" */
   gint64 in, out, rank;
   float *a, *b;     /* [rank, in], [out, rank] */
   float *d_a, *d_b; /* gradients, the same shapes; NULL where nothing is trained */
@@ -27,3 +27,9 @@ void lora_free(Lora *lora);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Lora, lora_free)
 /* NULL where the layer has none. */
 const LoraLayer *lora_layer(const Lora *lora, const char *name);
+
+/* Gradients, at zero, for one that was loaded; lora_new's has them already. */
+void lora_train(Lora *lora);
+/* Its matrices for an optimiser, "double_blocks.0.img_attn.qkv.lora_A" and so on (transfer full; element
+ * Parameter; the pointers are borrowed). */
+GArray *lora_parameters(const Lora *lora);

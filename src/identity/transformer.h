@@ -56,13 +56,16 @@ void transformer_backward(TransformerRun *run, const TransformerInput *input, Lo
 
 /* For optimisers and files: all weights of a trainable transformer, in the order of their BFL names. */
 typedef struct {
-  const char *name;  /* BFL */
+  char *name;        /* BFL; freed with the array */
   gint64 rows, cols; /* rows 1 for vectors */
   float *value, *gradient;
 } Parameter;
-GArray *
-transformer_parameters(Transformer *transformer); /* Parameter (transfer full; the pointers are borrowed) */
+/* (transfer full; element Parameter; value and gradient are borrowed) */
+GArray *transformer_parameters(Transformer *transformer);
 
-/* Named activations of the last forward for tests ("double0.img", "single1", "vec", …): copied to out, which
- * has room for `count` floats. FALSE when there is none of that name or size. */
+/* From here on the run keeps copies of activations and of their gradients, for tests. */
+void transformer_run_keep(TransformerRun *run);
+/* Named activations of the last forward ("double0.img", "single1", "vec", …), and their gradients after a
+ * backward ("d.double0.img"): copied to out, which has room for `count` floats. FALSE when there is none of
+ * that name or size. */
 gboolean transformer_activation(const TransformerRun *run, const char *name, float *out, gint64 count);
