@@ -138,6 +138,93 @@ static void a_fixed_shift_is_used_as_it_is(void **state) {
     assert_true(fabs(sigmas[i] - 1.5 * times[i] / (1 + .5 * times[i])) < 1e-7);
 }
 
+/* --- whole ways --- */
+
+typedef struct {
+  const float *expected; /* [steps + 1, 24, 128] */
+  int next;
+  double worst;
+} Trajectory;
+
+#define TOKENS 24
+#define STATE (TOKENS * 128)
+
+static gboolean compare_step(int step, int steps, const float *x, gpointer user) {
+  Trajectory *trajectory = user;
+  assert_int_equal(step, trajectory->next++);
+  trajectory->worst =
+      fmax(trajectory->worst, golden_difference(x, trajectory->expected + step * STATE, STATE));
+  return TRUE;
+}
+
+static void follow(const Transformer *transformer, const Safetensors *golden, const char *name,
+                   double guidance, gboolean reference) {
+  const gint64 sizes[1][2] = {{3, 4}};
+  const SamplerInput input = {.height = 4,
+                              .width = 6,
+                              .steps = 4,
+                              .guidance = guidance,
+                              .text = golden_floats(golden, "ctx", NULL),
+                              .empty = golden_floats(golden, "ctx_uncond", NULL),
+                              .n_text = 7,
+                              .references = reference ? golden_floats(golden, "ref", NULL) : NULL,
+                              .reference_sizes = sizes,
+                              .reference_count = reference};
+  g_autofree char *states = g_strconcat(name, ".x", NULL), *levels = g_strconcat(name, ".sigmas", NULL);
+  float sigmas[5];
+  sampler_schedule(TOKENS, 4, 0, sigmas);
+  golden_near(golden, levels, sigmas, 1e-6);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(TransformerRun) run =
+      transformer_run_new(transformer, TOKENS + 12, 7, FALSE, ARITHMETIC_F32, &error);
+  must(run);
+  Trajectory trajectory = {golden_floats(golden, states, NULL)};
+  g_autofree float *x = g_memdup2(golden_floats(golden, "noise", NULL), sizeof(float) * STATE);
+  must(sampler_run(run, transformer, NULL, &input, x, compare_step, &trajectory, &error));
+  assert_int_equal(trajectory.next, 4);
+  double end = golden_difference(x, trajectory.expected + 4 * STATE, STATE);
+  printf("  %-8s %.2e on the way, %.2e at the end (at most 1e-4)\n", name, trajectory.worst, end);
+  assert_true(trajectory.worst <= 1e-4 && end <= 1e-4);
+}
+
+static Transformer *open_transformer(void) {
+  g_autofree char *path = golden_path("a_model.safetensors");
+  g_autoptr(GError) error = NULL;
+  Transformer *transformer = transformer_open(path, FALSE, &error);
+  must(transformer);
+  return transformer;
+}
+
+static void the_ways_are_those_of_the_reference(void **state) {
+  g_autoptr(Safetensors) golden = golden_open("sampler_trajectory.safetensors");
+  g_autoptr(Transformer) transformer = open_transformer();
+  follow(transformer, golden, "t2i", 1, FALSE);
+  follow(transformer, golden, "ref", 1, TRUE);
+  follow(transformer, golden, "cfg", 4, FALSE);
+  follow(transformer, golden, "cfgref", 4, TRUE);
+}
+
+static gboolean stop_at_two(int step, int steps, const float *x, gpointer user) {
+  return step < 2;
+}
+
+static void it_stops_when_asked_and_tells_damage(void **state) {
+  g_autoptr(Safetensors) golden = golden_open("sampler_trajectory.safetensors");
+  g_autoptr(Transformer) transformer = open_transformer();
+  g_autoptr(GError) error = NULL;
+  g_autoptr(TransformerRun) run = transformer_run_new(transformer, TOKENS, 7, FALSE, ARITHMETIC_F32, &error);
+  must(run);
+  SamplerInput input = {.height = 4, .width = 6, .steps = 4, .guidance = 1, .n_text = 7};
+  input.text = golden_floats(golden, "ctx", NULL);
+  g_autofree float *x = g_memdup2(golden_floats(golden, "noise", NULL), sizeof(float) * STATE);
+  assert_false(sampler_run(run, transformer, NULL, &input, x, stop_at_two, NULL, &error));
+  assert_true(g_error_matches(error, FAULT, FAULT_CANCELLED));
+  g_clear_error(&error);
+  x[5] = NAN;
+  assert_false(sampler_run(run, transformer, NULL, &input, x, NULL, NULL, &error));
+  assert_true(g_error_matches(error, FAULT, FAULT_NETWORK));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(philox_gives_the_known_words),
@@ -148,6 +235,8 @@ int main(void) {
       cmocka_unit_test(uniform_numbers_are_uniform),
       cmocka_unit_test(schedules_are_the_published_ones),
       cmocka_unit_test(a_fixed_shift_is_used_as_it_is),
+      cmocka_unit_test(the_ways_are_those_of_the_reference),
+      cmocka_unit_test(it_stops_when_asked_and_tells_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
