@@ -6,17 +6,19 @@
  *
  * Servers run in processes of their own, so that their memory is theirs alone. */
 #include "api/dialects.h"
+#include "api/loop.h"
 #include "app/jobs.h"
 #include "base/files.h"
 #include "load.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <microhttpd.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -129,15 +131,23 @@ static enum MHD_Result answer_bare(void *user, struct MHD_Connection *connection
   return queued;
 }
 
+/* In loops like the server's own: with libmicrohttpd's threads this would now and then stand still
+ * (api/loop.h). */
 static void serve_bare(int pipe, const char *body) {
   Bare bare = {g_strdup(body), strlen(body)};
-  struct MHD_Daemon *daemon =
-      MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, 0, NULL, NULL, answer_bare, &bare,
-                       MHD_OPTION_THREAD_POOL_SIZE, MAX(2u, g_get_num_processors()),
-                       MHD_OPTION_CONNECTION_LIMIT, 1024u, MHD_OPTION_END);
-  if (!daemon)
-    g_error("the bare server cannot be started");
-  dprintf(pipe, "%d - -\n", MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  socklen_t length = sizeof address;
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1024) != 0)
+    g_error("listen: %s", g_strerror(errno));
+  for (guint i = 0; i < g_get_num_processors(); i++) {
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_LISTEN_SOCKET, dup(fd), NULL}, LOOP_OPTIONS, {MHD_OPTION_END, 0, NULL}};
+    loop_start(MHD_start_daemon(LOOP_FLAGS, 0, NULL, NULL, answer_bare, &bare, MHD_OPTION_ARRAY, options,
+                                MHD_OPTION_END));
+  }
+  getsockname(fd, (struct sockaddr *)&address, &length);
+  dprintf(pipe, "%d - -\n", ntohs(address.sin_port));
   pause();
 }
 
@@ -148,6 +158,7 @@ static Server start(void (*run)(int pipe, const char *argument), const char *arg
   Server server = {.process = fork()};
   if (server.process == 0) {
     close(ends[0]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     run(ends[1], argument);
     _exit(0);
   }
@@ -193,11 +204,17 @@ static void print_run(const char *name, const Run *run, const Run *yardstick) {
          run->load.p50, run->load.p99, run->cost, run->load.rate / yardstick->load.rate);
 }
 
+/* Keeps the least disturbed of several runs. */
 static void run_load(const Server *server, const char *request, Run *best) {
   double before = processor(server);
   Load load = load_run(server->port, request, CONNECTIONS, LOAD_SECONDS);
-  if (load.rate > best->load.rate)
-    *best = (Run){load, (processor(server) - before) * 1e6 / (double)load.requests};
+  double cost = (processor(server) - before) * 1e6 / (double)load.requests;
+  if (best->cost == 0)
+    *best = (Run){load, cost};
+  best->load.rate = MAX(best->load.rate, load.rate);
+  best->load.p50 = MIN(best->load.p50, load.p50);
+  best->load.p99 = MIN(best->load.p99, load.p99);
+  best->cost = MIN(best->cost, cost);
 }
 
 static void bench_polls(const Server *server, int rounds) {

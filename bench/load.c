@@ -68,6 +68,8 @@ static gboolean receive(Client *client, gsize length) {
   gssize n = recv(client->fd, buffer, sizeof buffer, MSG_DONTWAIT);
   if (n == 0 || (n < 0 && errno != EAGAIN))
     g_error("the server closed a connection under load");
+  if (n > 0 && client->got == 0 && !g_str_has_prefix(buffer, "HTTP/1.1 200 "))
+    g_error("under load: %.*s", (int)n, buffer);
   if (n > 0)
     client->got += (gsize)n;
   if (client->got > length)
@@ -99,7 +101,7 @@ Load load_run(int port, const char *request, int connections, double seconds) {
     struct epoll_event events[256];
     int n = epoll_wait(poll, events, G_N_ELEMENTS(events), 5000);
     if (n <= 0)
-      g_error("no answer in five seconds");
+      g_error("port %d: %d of %d answers are missing after five seconds", port, under_way, connections);
     for (int i = 0; i < n; i++) {
       Client *client = events[i].data.ptr;
       if (!receive(client, length))

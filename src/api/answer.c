@@ -167,7 +167,8 @@ static void unref_bytes(void *bytes) {
 static struct MHD_Response *response_of(Request *request) {
   Answer *answer = request->answer;
   if (answer->listener)
-    return listener_response(request->api->events, g_steal_pointer(&answer->listener), request->connection);
+    return listener_response(request->api->events, g_steal_pointer(&answer->listener), request->loop,
+                             request->connection);
   if (answer->fd >= 0) {
     int fd = answer->fd;
     answer->fd = -1;

@@ -16,6 +16,7 @@ struct Listener {
   GDestroyNotify destroy;
   Events *events;
   struct MHD_Connection *connection;
+  Loop *loop;
   gint64 spoken; /* monotonic ms; the thread's alone */
   GMutex lock;   /* of what follows */
   GString *text;
@@ -90,10 +91,11 @@ static void stream_gone(void *user) {
   unref(listener);
 }
 
-struct MHD_Response *listener_response(Events *events, Listener *listener,
+struct MHD_Response *listener_response(Events *events, Listener *listener, Loop *loop,
                                        struct MHD_Connection *connection) {
   listener->events = events;
   listener->connection = connection;
+  listener->loop = loop;
   listener->spoken = g_get_monotonic_time() / 1000;
   g_string_append(listener->text, ": hello\n\n"); /* the headers reach the client with it at once */
   g_mutex_lock(&events->lock);
@@ -116,7 +118,7 @@ static void say(Listener *listener, const char *text, gboolean done) {
   listener->done = listener->done || done;
   if (listener->suspended && !listener->gone) {
     listener->suspended = FALSE;
-    MHD_resume_connection(listener->connection);
+    loop_resume(listener->loop, listener->connection);
   }
   g_mutex_unlock(&listener->lock);
 }

@@ -2,8 +2,7 @@
  * suspended. */
 #pragma once
 #include "api/http.h"
-
-#include <microhttpd.h>
+#include "api/loop.h"
 
 typedef struct Events Events;
 typedef struct Listener Listener;
@@ -17,5 +16,6 @@ void events_free(Events *events);
 Listener *listener_new(EventsFunc next, gpointer user, GDestroyNotify destroy);
 void listener_free(Listener *listener);
 /* The stream of a connection; takes the listener. */
-struct MHD_Response *listener_response(Events *events, Listener *listener, struct MHD_Connection *connection);
+struct MHD_Response *listener_response(Events *events, Listener *listener, Loop *loop,
+                                       struct MHD_Connection *connection);
 guint events_count(Events *events);

@@ -49,6 +49,7 @@ void request_begin(Request *request, const char *uri) {
 void request_clear(Request *request) {
   Api *api = request->api;
   struct MHD_Connection *connection = request->connection;
+  Loop *loop = request->loop;
   body_free(request->body);
   for (guint i = 0; request->uploads && i < request->uploads->len; i++) {
     Upload *upload = &g_array_index(request->uploads, Upload, i);
@@ -74,6 +75,7 @@ void request_clear(Request *request) {
   memset(request, 0, sizeof *request);
   request->api = api;
   request->connection = connection;
+  request->loop = loop;
 }
 
 /* --- its head --- */

@@ -2,9 +2,8 @@
 #pragma once
 #include "api/fields.h"
 #include "api/http.h"
+#include "api/loop.h"
 #include "api/router.h"
-
-#include <microhttpd.h>
 
 typedef struct Body Body;
 
@@ -26,6 +25,7 @@ typedef enum {
 struct Request {
   Api *api;
   struct MHD_Connection *connection;
+  Loop *loop; /* the connection's */
   RequestState state;
   const char *method;    /* libmicrohttpd's, as long as the request */
   char *path;            /* as it came, without the query */

@@ -15,6 +15,7 @@
 #include "api/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -146,7 +147,7 @@ static void run_one(gpointer data, gpointer user) {
     refuse_busy(request);
   else
     dispatch(request);
-  MHD_resume_connection(request->connection);
+  loop_resume(request->loop, request->connection);
 }
 
 static enum MHD_Result all_came(Request *request) {
@@ -233,6 +234,7 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
     connection->idle_since = seconds_now();
     connection->request.api = api;
     connection->request.connection = mhd;
+    connection->request.loop = loop_current();
     g_mutex_lock(&api->lock);
     g_queue_push_tail_link(&api->connections, &connection->link);
     g_mutex_unlock(&api->lock);
@@ -340,21 +342,36 @@ static size_t leave_escapes(void *user, struct MHD_Connection *connection, char 
   return strlen(text); /* paths and queries are decoded in request.c, where a mistake can be refused */
 }
 
-static struct MHD_Daemon *start_daemon(Api *api, int fd, unsigned threads) {
-  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_TURBO;
+static struct MHD_Daemon *start_daemon(Api *api, int fd, unsigned connections) {
   struct MHD_OptionItem options[] = {
       {MHD_OPTION_LISTEN_SOCKET, fd, NULL},
-      {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections_allowed(), NULL},
+      LOOP_OPTIONS,
+      {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections, NULL},
       {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
       {MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL},
       {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, api},
       {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, api},
       {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_uri, api},
       {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_escapes, api},
-      {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
       {MHD_OPTION_END, 0, NULL},
   };
-  return MHD_start_daemon(flags, 0, NULL, NULL, on_call, api, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+  return MHD_start_daemon(LOOP_FLAGS, 0, NULL, NULL, on_call, api, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+}
+
+/* One daemon for each thread, all at the same socket. */
+static gboolean start_loops(Api *api, int fd, guint threads) {
+  unsigned connections = MAX(connections_allowed() / threads, 1);
+  api->loops = g_ptr_array_new_with_free_func((GDestroyNotify)loop_free);
+  for (guint i = 0; i < threads; i++) {
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct MHD_Daemon *daemon = own >= 0 ? start_daemon(api, own, connections) : NULL;
+    if (!daemon && own >= 0)
+      close(own);
+    if (!daemon)
+      return FALSE;
+    g_ptr_array_add(api->loops, loop_start(daemon));
+  }
+  return TRUE;
 }
 
 Api *api_start(App *app, const ApiOptions *options, GError **error) {
@@ -374,11 +391,11 @@ Api *api_start(App *app, const ApiOptions *options, GError **error) {
   api->events = events_new(api);
   api->pool = g_thread_pool_new(run_one, api, SLOW_THREADS, FALSE, NULL);
   api->watcher = g_thread_new("watch", watch, api);
-  api->daemon =
-      start_daemon(api, fd, options->threads > 0 ? (unsigned)options->threads : g_get_num_processors());
-  if (api->daemon)
-    return api;
+  gboolean started =
+      start_loops(api, fd, options->threads > 0 ? (guint)options->threads : g_get_num_processors());
   close(fd);
+  if (started)
+    return api;
   api_free(api);
   return fault_null(error, FAULT_OUTPUT, "The server cannot be started at %s.", options->listen);
 }
@@ -394,12 +411,11 @@ App *api_app(const Api *api) {
 /* --- ending --- */
 
 void api_stop(Api *api, int seconds) {
-  if (g_atomic_int_get(&api->stopping) || !api->daemon)
+  if (g_atomic_int_get(&api->stopping))
     return;
   g_atomic_int_set(&api->stopping, 1);
-  int fd = MHD_quiesce_daemon(api->daemon);
-  if (fd >= 0)
-    close(fd);
+  for (guint i = 0; i < api->loops->len; i++)
+    loop_quiesce(api->loops->pdata[i]);
   events_stop(api->events);
   gint64 until = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
   g_mutex_lock(&api->lock);
@@ -415,10 +431,7 @@ void api_free(Api *api) {
   api_stop(api, 0);
   g_atomic_int_set(&api->ended, 1);
   g_thread_pool_free(api->pool, FALSE, TRUE);
-  if (api->events)
-    events_stop(api->events);
-  if (api->daemon)
-    MHD_stop_daemon(api->daemon);
+  g_ptr_array_free(api->loops, TRUE);
   g_mutex_lock(&api->lock);
   api->unwatched = TRUE;
   g_cond_broadcast(&api->changed);

@@ -14,11 +14,11 @@ struct Api {
   Cache *cache;
   Events *events;
   GThreadPool *pool;
-  struct MHD_Daemon *daemon;
-  gint running;  /* requests between their headers and the end of their answers */
-  gint stopping; /* new requests are the last of their connections */
-  gint ended;    /* what still waits for a thread is refused */
-  GMutex lock;   /* of what follows */
+  GPtrArray *loops; /* Loop, one for each event-loop thread */
+  gint running;     /* requests between their headers and the end of their answers */
+  gint stopping;    /* new requests are the last of their connections */
+  gint ended;       /* what still waits for a thread is refused */
+  GMutex lock;      /* of what follows */
   GCond changed;
   GQueue connections; /* Connection */
   GThread *watcher;   /* cuts off who sends too slowly */
