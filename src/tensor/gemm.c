@@ -15,6 +15,29 @@
  * are several for each thread. */
 #define TILE_ROWS 768
 #define TILE_COLS 384
+#define TILES 8       /* wanted at least */
+#define TILE_LEAST 64 /* side of a tile that is still worth being one */
+#define TILE_STEP 16
+
+/* Rows or columns of a tile when a side is cut into parts. */
+static gint64 part_of(gint64 side, gint64 parts) {
+  return MAX(((side + parts - 1) / parts + TILE_STEP - 1) / TILE_STEP * TILE_STEP, TILE_STEP);
+}
+
+Tiling tiling_of(gint64 m, gint64 n, gint64 most_rows, gint64 most_cols) {
+  gint64 down = (m + most_rows - 1) / most_rows, across = (n + most_cols - 1) / most_cols;
+  while (down * across < TILES) {
+    gint64 rows = part_of(m, down), cols = part_of(n, across);
+    if (MAX(rows, cols) < 2 * TILE_LEAST)
+      break;
+    if (rows >= cols)
+      down *= 2;
+    else
+      across *= 2;
+  }
+  gint64 rows = MIN(part_of(m, down), most_rows), cols = MIN(part_of(n, across), most_cols);
+  return (Tiling){rows, cols, (m + rows - 1) / rows, (n + cols - 1) / cols};
+}
 
 static dnnl_status_t multiply(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k,
                               float alpha, const float *a, gint64 lda, const float *b, gint64 ldb, float beta,
@@ -49,12 +72,13 @@ void gemm_here(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, g
 
 void op_gemm(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k, float alpha,
              const float *a, gint64 lda, const float *b, gint64 ldb, float beta, float *c, gint64 ldc) {
-  gint64 tile_rows = part_of(m, TILE_ROWS), tile_cols = part_of(n, TILE_COLS);
-  gint64 down = (m + tile_rows - 1) / tile_rows, across = (n + tile_cols - 1) / tile_cols;
+  if (m <= 0 || n <= 0)
+    return;
+  Tiling tiles = tiling_of(m, n, TILE_ROWS, TILE_COLS);
 #pragma omp parallel for schedule(dynamic) if (m * n * k > WORTH_THREADS)
-  for (gint64 tile = 0; tile < down * across; tile++) {
-    gint64 row = tile % down * tile_rows, col = tile / down * tile_cols;
-    gemm_here(transpose_a, transpose_b, MIN(tile_rows, m - row), MIN(tile_cols, n - col), k, alpha,
+  for (gint64 tile = 0; tile < tiles.down * tiles.across; tile++) {
+    gint64 row = tile % tiles.down * tiles.rows, col = tile / tiles.down * tiles.cols;
+    gemm_here(transpose_a, transpose_b, MIN(tiles.rows, m - row), MIN(tiles.cols, n - col), k, alpha,
               a + (transpose_a ? row : row * lda), lda, b + (transpose_b ? col * ldb : col), ldb, beta,
               c + row * ldc + col, ldc);
   }

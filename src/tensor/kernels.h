@@ -41,18 +41,27 @@ gboolean gemm_here_bf16(gboolean transpose_b, gint64 m, gint64 n, gint64 k, cons
                         const guint16 *b, gint64 ldb, float *c);
 gboolean gemm_has_bf16(void);
 
-/* The parts, each of at most `most`, into which a side of length n is cut: as equal as may be. */
-static inline gint64 part_of(gint64 n, gint64 most) {
-  gint64 parts = (n + most - 1) / most;
-  gint64 part = parts ? ((n + parts - 1) / parts + LANES - 1) / LANES * LANES : LANES;
-  return MIN(part, most);
-}
+/* How a product's result [m, n] is cut into tiles: by the shape alone, as evenly as may be, into enough for
+ * several threads where they do not become tiny. */
+typedef struct {
+  gint64 rows, cols;   /* of a tile; those at the end may be smaller */
+  gint64 down, across; /* tiles */
+} Tiling;
+Tiling tiling_of(gint64 m, gint64 n, gint64 most_rows, gint64 most_cols);
 
 static inline float lanes_sum(const float *lane) {
   float half[LANES / 2];
   for (int i = 0; i < LANES / 2; i++)
     half[i] = lane[i] + lane[i + LANES / 2];
   return ((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7]));
+}
+
+static inline float lanes_max(const float *lane) {
+  float half[LANES / 2];
+  for (int i = 0; i < LANES / 2; i++)
+    half[i] = MAX(lane[i], lane[i + LANES / 2]);
+  return MAX(MAX(MAX(half[0], half[4]), MAX(half[2], half[6])),
+             MAX(MAX(half[1], half[5]), MAX(half[3], half[7])));
 }
 
 /* exp to 2e-7 relative between -87 and 88, limited to exp's values there outside. x = n ln 2 + r; exp(r) by

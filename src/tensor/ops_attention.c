@@ -13,8 +13,8 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
-#define QUERIES 128 /* of a tile */
-#define KEYS 256
+#define QUERIES 192 /* of a tile */
+#define KEYS 384
 
 /* Exponentials of a row of scores, in place, less `top`; returns their sum. Scores come unscaled. */
 WIDEST static float row_exp(float *score, gint64 count, float scale, float top) {
@@ -42,10 +42,7 @@ WIDEST static float row_max(const float *score, gint64 count) {
       lane[l] = score[i + l] > lane[l] ? score[i + l] : lane[l];
   for (int l = 0; i + l < count; l++)
     lane[l] = score[i + l] > lane[l] ? score[i + l] : lane[l];
-  float top = lane[0];
-  for (int l = 1; l < LANES; l++)
-    top = lane[l] > top ? lane[l] : top;
-  return top;
+  return lanes_max(lane);
 }
 
 WIDEST static void row_scale(float *y, gint64 width, float factor) {

@@ -9,20 +9,14 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
-/* A widened panel: floats that fit into the outer cache beside what is multiplied with it. */
-#define PANEL_FLOATS (1 << 20)
-#define PANEL_DEPTH 2048 /* of the inner axis, where that is the weights' rows */
-#define PANEL_MOST 768
+/* A widened panel of weights fits into the outer cache beside what is multiplied with it. */
+#define PANEL_SIDE 384   /* of the result's columns */
+#define PANEL_DEPTH 2048 /* of the inner axis */
 #define FEW_ROWS 2
 /* A bf16 product's tile. */
 #define TILE_ROWS 768
 #define TILE_COLS 192
 #define BLOCK 16384 /* elements of one piece of rounding */
-
-static gint64 panel_side(gint64 depth) {
-  gint64 side = PANEL_FLOATS / MAX(depth, 1) / 48 * 48;
-  return CLAMP(side, 48, PANEL_MOST);
-}
 
 WIDEST static void widen(const guint16 *from, gint64 rows, gint64 cols, gint64 stride, float *to) {
   for (gint64 i = 0; i < rows; i++)
@@ -60,12 +54,11 @@ static gboolean linear_bf16(const float *x, gint64 n, gint64 from, gint64 to, co
   if (!gemm_has_bf16())
     return FALSE;
   const guint16 *narrowed = rounded(x, n * from);
-  gint64 tile_rows = part_of(n, TILE_ROWS), down = (n + tile_rows - 1) / tile_rows;
-  gint64 across = (to + TILE_COLS - 1) / TILE_COLS;
+  Tiling tiles = tiling_of(n, to, TILE_ROWS, TILE_COLS);
 #pragma omp parallel for schedule(dynamic) if (n * from * to > WORTH_THREADS)
-  for (gint64 item = 0; item < down * across; item++) {
-    gint64 row = item % down * tile_rows, col = item / down * TILE_COLS;
-    gint64 rows = MIN(tile_rows, n - row), cols = MIN(TILE_COLS, to - col);
+  for (gint64 item = 0; item < tiles.down * tiles.across; item++) {
+    gint64 row = item % tiles.down * tiles.rows, col = item / tiles.down * tiles.cols;
+    gint64 rows = MIN(tiles.rows, n - row), cols = MIN(tiles.cols, to - col);
     float *tile = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(rows * cols));
     if (!gemm_here_bf16(transpose, rows, cols, from, narrowed + row * from, from,
                         w + (transpose ? col * stride : col), stride, tile))
@@ -95,51 +88,48 @@ static void linear_few(const float *x, gint64 n, const Weights *w, float *y) {
       y[i * w->rows + row] = dot_bf16((const guint16 *)w->data + row * w->cols, x + i * w->cols, w->cols);
 }
 
+/* --- fp32 arithmetic --- */
+
+/* y[n, to] (+)= x[n, from] · op(w). Each thread takes columns of y; along the inner axis panels follow one
+ * another. */
+static void linear_widened(const float *x, gint64 n, gint64 from, gint64 to, const guint16 *w, gint64 stride,
+                           gboolean transpose, gboolean add, float *y) {
+  Tiling tiles = tiling_of(1, to, 1, PANEL_SIDE);
+#pragma omp parallel for schedule(dynamic) if (n * from * to > WORTH_THREADS)
+  for (gint64 item = 0; item < tiles.across; item++) {
+    gint64 first = item * tiles.cols, side = MIN(tiles.cols, to - first);
+    float *wide = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(MIN(from, PANEL_DEPTH) * side));
+    for (gint64 inner = 0; inner < from; inner += PANEL_DEPTH) {
+      gint64 depth = MIN(PANEL_DEPTH, from - inner);
+      if (transpose)
+        widen(w + first * stride + inner, side, depth, stride, wide);
+      else
+        widen(w + inner * stride + first, depth, side, stride, wide);
+      gemm_here(FALSE, transpose, n, side, depth, 1, x + inner, from, wide, transpose ? depth : side,
+                add || inner ? 1 : 0, y + first, to);
+    }
+  }
+}
+
 /* --- the layer --- */
 
 void op_linear(const float *x, gint64 n, const Weights *w, Arithmetic arithmetic, float *y) {
   gint64 out = w->rows, in = w->cols;
-  if (w->dtype == DTYPE_F32) {
+  if (w->dtype == DTYPE_F32)
     op_gemm(FALSE, TRUE, n, out, in, 1, x, in, w->data, in, 0, y, out);
-    return;
-  }
-  if (n <= FEW_ROWS) {
+  else if (n <= FEW_ROWS)
     linear_few(x, n, w, y);
-    return;
-  }
-  if (arithmetic == ARITHMETIC_BF16 && linear_bf16(x, n, in, out, w->data, in, TRUE, FALSE, y))
-    return;
-  gint64 side = panel_side(in), panels = (out + side - 1) / side;
-#pragma omp parallel for schedule(dynamic) if (n * out * in > WORTH_THREADS)
-  for (gint64 panel = 0; panel < panels; panel++) {
-    gint64 first = panel * side, rows = MIN(side, out - first);
-    float *wide = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(rows * in));
-    widen((const guint16 *)w->data + first * in, rows, in, in, wide);
-    gemm_here(FALSE, TRUE, n, rows, in, 1, x, in, wide, in, 0, y + first, out);
-  }
+  else if (arithmetic != ARITHMETIC_BF16 || !linear_bf16(x, n, in, out, w->data, in, TRUE, FALSE, y))
+    linear_widened(x, n, in, out, w->data, in, TRUE, FALSE, y);
 }
 
 void op_linear_d_x(const float *d_y, gint64 n, const Weights *w, Arithmetic arithmetic, gboolean add,
                    float *d_x) {
   gint64 out = w->rows, in = w->cols;
-  if (w->dtype == DTYPE_F32) {
+  if (w->dtype == DTYPE_F32)
     op_gemm(FALSE, FALSE, n, in, out, 1, d_y, out, w->data, in, add ? 1 : 0, d_x, in);
-    return;
-  }
-  if (arithmetic == ARITHMETIC_BF16 && linear_bf16(d_y, n, out, in, w->data, in, FALSE, add, d_x))
-    return;
-  gint64 side = panel_side(PANEL_DEPTH), panels = (in + side - 1) / side;
-#pragma omp parallel for schedule(dynamic) if (n * out * in > WORTH_THREADS)
-  for (gint64 panel = 0; panel < panels; panel++) {
-    gint64 first = panel * side, cols = MIN(side, in - first);
-    float *wide = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(MIN(out, PANEL_DEPTH) * cols));
-    for (gint64 row = 0; row < out; row += PANEL_DEPTH) {
-      gint64 depth = MIN(PANEL_DEPTH, out - row);
-      widen((const guint16 *)w->data + row * in + first, depth, cols, in, wide);
-      gemm_here(FALSE, FALSE, n, cols, depth, 1, d_y + row, out, wide, cols, add || row ? 1 : 0, d_x + first,
-                in);
-    }
-  }
+  else if (arithmetic != ARITHMETIC_BF16 || !linear_bf16(d_y, n, out, in, w->data, in, FALSE, add, d_x))
+    linear_widened(d_y, n, out, in, w->data, in, FALSE, add, d_x);
 }
 
 void op_linear_d_w(const float *x, const float *d_y, gint64 n, gint64 in, gint64 out, gboolean add,
