@@ -163,6 +163,11 @@ typedef struct {
   float *rows, *x, *q, *k, *v, *mixed, *gate, *up, *cos, *sin;
 } Work;
 
+static void work_clear(Work *work) {
+  g_free(work->all);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Work, work_clear)
+
 static gboolean work_init(Work *work, const TextEncoder *e, gint64 n, GError **error) {
   gint64 hidden = n * e->hidden, q = n * e->heads * e->head_width, kv = n * e->kv_heads * e->head_width;
   gint64 inner = n * e->inner, turn = n * (e->head_width / 2);
@@ -270,10 +275,9 @@ gboolean text_encoder_run(TextEncoder *encoder, const gint32 *ids, gint64 length
                           Arithmetic arithmetic, float *features, GError **error) {
   if (length < 1 || length > LENGTH_MAX || count < 1 || count > length)
     return fault(error, FAULT_LIMIT, "A prompt of %" G_GINT64_FORMAT " tokens cannot be encoded.", length);
-  Work work = {0};
+  g_auto(Work) work = {0};
   if (!work_init(&work, encoder, length, error))
     return FALSE;
-  g_autofree float *memory = work.all;
   if (!embed(encoder, ids, length, work.rows, error))
     return FALSE;
   fill_turns(encoder, length, work.cos, work.sin);
