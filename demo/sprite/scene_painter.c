@@ -230,6 +230,7 @@ static void paint_desert(Ground *g) {
   } else {
     sky(g, 84, 100);
   }
+  band(g, 84, 118, (Rgb){238, 190, 122});
   shape(g, (double[]){2 + g->shift, 84, 8 + g->shift, 56, 34 + g->shift, 56, 42 + g->shift, 84}, 4,
         (Rgb){214, 142, 104});
   shape(g, (double[]){70 + g->shift, 84, 76 + g->shift, 66, 92 + g->shift, 66, 98 + g->shift, 84}, 4,
@@ -336,6 +337,9 @@ void scene_paint(Easel *easel, Place place, Light light, Dice *dice) {
                                                      paint_library,   paint_studio};
   Ground ground = {easel, easel->cr, light, dice, dice_between(dice, -4, 4)};
   cairo_save(easel->cr);
+  cairo_new_path(easel->cr);
+  easel_colour(easel, REGION_SCENE, (Rgb){128, 128, 128}); /* nothing shows of what was there before */
+  cairo_paint(easel->cr);
   painters[place](&ground);
   cairo_restore(easel->cr);
 }

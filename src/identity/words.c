@@ -145,13 +145,14 @@ gint64 words_count(const Words *words) {
 
 /* --- from text to ids --- */
 
-/* The next run of letters and digits, small; NULL at the end. */
+/* The next run of letters and digits, and of hyphens between them, small; NULL at the end. */
 static char *next_token(const char **text) {
   const char *at = *text;
   while (*at && !g_unichar_isalnum(g_utf8_get_char(at)))
     at = g_utf8_next_char(at);
   const char *start = at;
-  while (*at && g_unichar_isalnum(g_utf8_get_char(at)))
+  while (*at && (g_unichar_isalnum(g_utf8_get_char(at)) ||
+                 (*at == '-' && at > start && g_unichar_isalnum(g_utf8_get_char(at + 1)))))
     at = g_utf8_next_char(at);
   *text = at;
   return at > start ? g_utf8_strdown(start, at - start) : NULL;
@@ -174,9 +175,11 @@ static gboolean find_singular(const Words *words, const char *word, gint32 *id) 
 gboolean words_bind(Words *words, const char *trigger, GError **error) {
   g_autofree char *valid = g_utf8_make_valid(trigger, -1);
   const char *rest = valid;
-  g_autofree char *word = next_token(&rest);
+  g_autofree char *token = next_token(&rest);
+  g_auto(GStrv) parts = g_strsplit(token ? token : "", "-", -1);
+  g_autofree char *word = g_strjoinv("", parts); /* as words_encode looks for it */
   gint32 id;
-  if (!word || strlen(word) > MAX_WORD_BYTES)
+  if (!*word || strlen(word) > MAX_WORD_BYTES)
     return fault(error, FAULT_USAGE, "The trigger word \"%s\" must be one short word of letters and digits.",
                  valid);
   if (find(words, word, &id) || words->reserved->len == 0)
@@ -189,24 +192,44 @@ gboolean words_bind(Words *words, const char *trigger, GError **error) {
   return TRUE;
 }
 
+static gboolean understand(const Words *words, const char *word, gint32 *id) {
+  return find(words, word, id) || find_singular(words, word, id);
+}
+
+typedef struct {
+  gint32 *ids;
+  gint64 count;
+  GPtrArray *rest;
+} Sentence;
+
+static void take(const Words *words, const char *word, Sentence *sentence) {
+  gint32 id = SILENT;
+  gboolean known = understand(words, word, &id);
+  if (known && id <= 0)
+    return;
+  if (known && sentence->count < words->length)
+    sentence->ids[sentence->count++] = id;
+  else if (*word)
+    g_ptr_array_add(sentence->rest, g_strdup(word));
+}
+
 void words_encode(const Words *words, const char *text, gint32 *ids, GPtrArray **left_out) {
   g_autofree char *valid = g_utf8_make_valid(text, -1);
   g_autoptr(GPtrArray) rest = g_ptr_array_new_with_free_func(g_free);
-  gint64 count = 0;
+  Sentence sentence = {ids, 0, rest};
   const char *at = valid;
-  for (char *token; (token = next_token(&at));) {
-    g_autofree char *word = token;
+  for (char *token; (token = next_token(&at)); g_free(token)) {
+    g_auto(GStrv) parts = g_strsplit(token, "-", -1);
+    g_autofree char *whole = g_strjoinv("", parts); /* close-up, t-shirt */
     gint32 id;
-    gboolean known = find(words, word, &id) || find_singular(words, word, &id);
-    if (known && id <= 0)
-      continue;
-    if (known && count < words->length)
-      ids[count++] = id;
+    if (understand(words, whole, &id))
+      take(words, whole, &sentence);
     else
-      g_ptr_array_add(rest, g_steal_pointer(&word));
+      for (char **part = parts; *part; part++)
+        take(words, *part, &sentence);
   }
-  while (count < words->length)
-    ids[count++] = 0;
+  while (sentence.count < words->length)
+    ids[sentence.count++] = 0;
   if (left_out)
     *left_out = g_steal_pointer(&rest);
 }

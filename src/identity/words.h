@@ -25,7 +25,8 @@ gint64 words_count(const Words *words);
  * vocabulary knows keeps its meaning. FAULT_USAGE where it has no letter or digit. */
 gboolean words_bind(Words *words, const char *trigger, GError **error);
 
-/* ids [length]. Letters are made small; hyphens and apostrophes part words; plurals and synonyms become the
+/* ids [length]. Letters are made small; apostrophes part words, hyphens those that are
+ * not one word without them; plurals and synonyms become the
  * word that is known. left_out (may be NULL): the words that mean nothing here or found no room, in the order
  * of the text (transfer full, element-type char *, free with g_ptr_array_unref). */
 void words_encode(const Words *words, const char *text, gint32 *ids, GPtrArray **left_out);
