@@ -103,8 +103,8 @@ static void serve(int pipe, const char *folder) {
   g_autofree char *key = key_create(app, &(KeyOptions){.dialect = "viggle", .credits = 1000}, &error);
   must(error);
   g_autofree char *job = add_job(app, account);
-  const Dialect *const dialects[] = {&dialect_viggle, &dialect_own, &dialect_bench, NULL};
-  Api *api = api_start(app, &(ApiOptions){"127.0.0.1:0", dialects, 0, FALSE}, &error);
+  const Dialect *const served[] = {&dialect_viggle, &dialect_own, &dialect_bench, NULL};
+  Api *api = api_start(app, &(ApiOptions){"127.0.0.1:0", served, 0, FALSE}, &error);
   must(error);
   dprintf(pipe, "%s %s %s\n", strrchr(api_url(api), ':') + 1, job, key);
   pause();

@@ -8,6 +8,9 @@ extern const Dialect dialect_viggle_v1; /* api/viggle_v1.c: /v1/… */
 extern const Dialect dialect_own; /* api/own.c: /files, /api/jobs/{id}/events, /healthz, /readyz, /metrics,
                                      /openapi.json, /docs */
 
+/* All of them, NULL at the end; the first answers for paths that no prefix fits. */
+extern const Dialect *const dialects[];
+
 /* The object that a GET of the job's subject gives in the dialect in which it was made, as text (transfer
  * full): the body of a webhook. */
 char *dialect_job_body(App *app, const Job *job, gpointer user);

@@ -123,15 +123,3 @@ json_t *shape_deleted(const Job *job, GError **error) {
   return json_pack("{s:s, s:s, s:s, s:s}", "id", job->subject, "job_id", job->id, "status", "failed", "error",
                    "deleted");
 }
-
-char *dialect_job_body(App *app, const Job *job, gpointer user) {
-  g_autoptr(GError) error = NULL;
-  json_t *object = g_strcmp0(job->dialect, dialect_viggle_v1.name) == 0
-                       ? viggle_v1_job_object(app, job, &error)
-                       : viggle_job_object(app, job, &error);
-  if (!object)
-    return NULL;
-  char *body = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12));
-  json_decref(object);
-  return body;
-}

@@ -41,7 +41,3 @@ const ErrorRow *shape_failure(const ErrorRow *rows, const char *name);
 /* What stands for a subject that could not be read: where it was deleted, an object that says so (and *error
  * is cleared); NULL otherwise. */
 json_t *shape_deleted(const Job *job, GError **error);
-
-/* The object of a job's subject as a GET in this dialect gives it; NULL with *error. */
-json_t *viggle_job_object(App *app, const Job *job, GError **error);
-json_t *viggle_v1_job_object(App *app, const Job *job, GError **error);

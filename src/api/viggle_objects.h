@@ -17,3 +17,6 @@ json_t *viggle_scene_imported(const SceneRow *row);
 json_t *viggle_render(const App *app, const Job *job);
 json_t *viggle_render_started(const Job *job);
 json_t *viggle_credits(const Balance *balance);
+
+/* The object of a job's subject as a GET in this dialect gives it; NULL with *error. */
+json_t *viggle_job_object(App *app, const Job *job, GError **error);

@@ -12,3 +12,6 @@ json_t *viggle_v1_motion(const App *app, const SceneRow *row);
 json_t *viggle_v1_render(const App *app, const Job *job);
 
 #define VIGGLE_V1_LINK_SECONDS 3600
+
+/* The object of a job's subject as a GET in this dialect gives it; NULL with *error. */
+json_t *viggle_v1_job_object(App *app, const Job *job, GError **error);

@@ -15,8 +15,6 @@
 #define SWEEP_SECONDS 600
 #define WEBHOOK_PAUSE_US (G_USEC_PER_SEC / 2)
 
-static const Dialect *const dialects[] = {&dialect_own, &dialect_viggle, &dialect_viggle_v1, NULL};
-
 /* --- housekeeping: on threads of its own, for it may wait for disks and foreign servers --- */
 
 typedef struct {

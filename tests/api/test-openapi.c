@@ -9,8 +9,6 @@
 
 #include <cmocka.h>
 
-static const Dialect *const dialects[] = {&dialect_own, &dialect_viggle, &dialect_viggle_v1};
-
 static json_t *description(void) {
   g_autoptr(GBytes) bytes =
       g_resource_lookup_data(web_get_resource(), "/web/openapi.json", G_RESOURCE_LOOKUP_FLAGS_NONE, NULL);
@@ -29,7 +27,7 @@ static json_t *operation(json_t *paths, const Route *route) {
 
 static void test_every_route_is_described(void **state) {
   json_t *paths = description();
-  for (gsize d = 0; d < G_N_ELEMENTS(dialects); d++)
+  for (gsize d = 0; dialects[d]; d++)
     for (gsize r = 0; r < dialects[d]->route_count; r++) {
       const Route *route = &dialects[d]->routes[r];
       json_t *described = operation(paths, route);
@@ -42,7 +40,7 @@ static void test_every_route_is_described(void **state) {
 }
 
 static gboolean routed(const char *path, const char *method) {
-  for (gsize d = 0; d < G_N_ELEMENTS(dialects); d++)
+  for (gsize d = 0; dialects[d]; d++)
     for (gsize r = 0; r < dialects[d]->route_count; r++) {
       const Route *route = &dialects[d]->routes[r];
       if (g_str_equal(route->pattern, path) && g_ascii_strcasecmp(route->method, method) == 0)
