@@ -166,7 +166,8 @@ static gint64 extent(const Source *source, const char *bfl, const char *diffuser
   return tensor && tensor->rank == rank ? tensor->shape[axis] : 0;
 }
 
-static gboolean read_shape(const Source *source, TransformerShape *shape, GError **error) {
+/* 0 where a size cannot be told. */
+static void read_shape(const Source *source, TransformerShape *shape) {
   g_autoptr(GPtrArray) names = shards_names(source->shards);
   gboolean other = source->diffusers;
   shape->doubles = count_blocks(source, names, other ? "transformer_blocks." : "double_blocks.");
@@ -185,20 +186,44 @@ static gboolean read_shape(const Source *source, TransformerShape *shape, GError
     shape->mlp = extent(source, "single_blocks.0.linear2.weight",
                         "single_transformer_blocks.0.attn.to_out.weight", 2, 1) -
                  shape->hidden;
+}
+
+/* Whether there can be such a network; completes the shape. */
+static gboolean check_shape(TransformerShape *shape, const char *whose, GError **error) {
   const gint64 widths[] = {shape->hidden, shape->channels, shape->context, shape->head, shape->mlp};
   for (gsize i = 0; i < G_N_ELEMENTS(widths); i++)
     if (widths[i] < 1 || widths[i] > WIDTH_MAX)
-      return fault(error, FAULT_INPUT,
-                   "%s: the sizes of the network cannot be read off its tensors; it is damaged or of another "
-                   "kind.",
-                   shards_path(source->shards));
-  if (shape->doubles < 0 || shape->singles < 0 || shape->doubles + shape->singles < 1 ||
-      shape->head % 8 != 0 || shape->hidden % shape->head != 0)
-    return fault(error, FAULT_INPUT, "%s: %d blocks of width %d with heads of %d are not FLUX.2.",
-                 shards_path(source->shards), (int)(shape->doubles + shape->singles), (int)shape->hidden,
-                 (int)shape->head);
+      return fault(
+          error, FAULT_INPUT,
+          "%s: the network has a width that is absent or beyond reason; it is damaged or of another kind.",
+          whose);
+  if (shape->doubles < 0 || shape->doubles > BLOCKS_MAX || shape->singles < 0 ||
+      shape->singles > BLOCKS_MAX || shape->doubles + shape->singles < 1 || shape->head % 8 != 0 ||
+      shape->hidden % shape->head != 0)
+    return fault(error, FAULT_INPUT, "%s: %d blocks of width %d with heads of %d are not FLUX.2.", whose,
+                 (int)(shape->doubles + shape->singles), (int)shape->hidden, (int)shape->head);
   shape->heads = shape->hidden / shape->head;
   return TRUE;
+}
+
+Transformer *transformer_alloc(const TransformerShape *shape, const char *whose, gboolean trainable,
+                               GError **error) {
+  TransformerShape checked = *shape;
+  if (!check_shape(&checked, whose, error))
+    return NULL;
+  Transformer *transformer = g_new0(Transformer, 1);
+  transformer->shape = checked;
+  transformer->trainable = trainable;
+  transformer->copies = g_ptr_array_new_with_free_func(g_aligned_free);
+  transformer->doubles = g_new0(DoubleBlock, (gsize)shape->doubles);
+  transformer->singles = g_new0(SingleBlock, (gsize)shape->singles);
+  transformer->slots = slots_new(transformer);
+  transformer->shape.parameters = 0;
+  for (guint i = 0; i < transformer->slots->len; i++) {
+    const Slot *slot = &g_array_index(transformer->slots, Slot, i);
+    transformer->shape.parameters += slot->rows * MAX(slot->cols, 1);
+  }
+  return transformer;
 }
 
 /* --- reading --- */
@@ -248,7 +273,7 @@ static const SafetensorsTensor *read_tensor(const Source *source, const char *na
   return tensor;
 }
 
-static gpointer copy_new(Transformer *transformer, gsize bytes) {
+gpointer transformer_copy_new(Transformer *transformer, gsize bytes) {
   gpointer memory = g_aligned_alloc0(bytes, 1, ALIGNMENT);
   g_ptr_array_add(transformer->copies, memory);
   return memory;
@@ -260,10 +285,10 @@ static gboolean read_scale(Transformer *transformer, const Source *source, const
                         : read_tensor(source, slot->scale->name, "", slot->rows, 0, error);
   if (!tensor)
     return FALSE;
-  slot->scale->value = copy_new(transformer, sizeof(float) * (gsize)slot->rows);
+  slot->scale->value = transformer_copy_new(transformer, sizeof(float) * (gsize)slot->rows);
   safetensors_floats(tensor, slot->scale->value);
   if (transformer->trainable)
-    slot->scale->gradient = copy_new(transformer, sizeof(float) * (gsize)slot->rows);
+    slot->scale->gradient = transformer_copy_new(transformer, sizeof(float) * (gsize)slot->rows);
   return TRUE;
 }
 
@@ -276,7 +301,7 @@ static void join(Transformer *transformer, const Slot *slot, const SafetensorsTe
   weights->dtype = narrow ? DTYPE_BF16 : DTYPE_F32;
   gsize bytes = dtype_bytes(weights->dtype) * (gsize)slot->rows * (gsize)slot->cols,
         part = bytes / (gsize)count;
-  guint8 *data = copy_new(transformer, bytes);
+  guint8 *data = transformer_copy_new(transformer, bytes);
   for (int i = 0; i < count; i++)
     if (narrow)
       memcpy(data + part * (gsize)i, parts[i]->data, part);
@@ -312,29 +337,27 @@ static gboolean read_linear(Transformer *transformer, const Source *source, cons
   if (swapped)
     swap_halves((gpointer)weights->data, bytes);
   if (transformer->trainable)
-    slot->linear->gradient = copy_new(transformer, bytes);
+    slot->linear->gradient = transformer_copy_new(transformer, bytes);
   return TRUE;
 }
 
 Transformer *transformer_open(const char *path, gboolean trainable, GError **error) {
-  g_autoptr(Transformer) transformer = g_new0(Transformer, 1);
-  transformer->trainable = trainable;
-  transformer->copies = g_ptr_array_new_with_free_func(g_aligned_free);
-  transformer->shards = shards_open(path, error);
-  if (!transformer->shards)
+  g_autoptr(Shards) shards = shards_open(path, error);
+  if (!shards)
     return NULL;
-  Source source = {.shards = transformer->shards};
-  TransformerShape *shape = &transformer->shape;
-  if (!source_tell(&source, error) || !read_shape(&source, shape, error))
+  Source source = {.shards = shards};
+  TransformerShape shape = {0};
+  if (!source_tell(&source, error))
     return NULL;
-  transformer->doubles = g_new0(DoubleBlock, (gsize)shape->doubles);
-  transformer->singles = g_new0(SingleBlock, (gsize)shape->singles);
-  transformer->slots = slots_new(transformer);
+  read_shape(&source, &shape);
+  g_autoptr(Transformer) transformer = transformer_alloc(&shape, path, trainable, error);
+  if (!transformer)
+    return NULL;
+  transformer->shards = g_steal_pointer(&shards);
   for (guint i = 0; i < transformer->slots->len; i++) {
     const Slot *slot = &g_array_index(transformer->slots, Slot, i);
     if (!(slot->linear ? read_linear : read_scale)(transformer, &source, slot, error))
       return NULL;
-    shape->parameters += slot->rows * MAX(slot->cols, 1);
   }
   return g_steal_pointer(&transformer);
 }
@@ -342,13 +365,11 @@ Transformer *transformer_open(const char *path, gboolean trainable, GError **err
 void transformer_free(Transformer *transformer) {
   if (!transformer)
     return;
-  if (transformer->slots) {
-    for (guint i = 0; i < transformer->slots->len; i++) {
-      const Slot *slot = &g_array_index(transformer->slots, Slot, i);
-      g_free(slot->linear ? slot->linear->name : slot->scale->name);
-    }
-    g_array_unref(transformer->slots);
+  for (guint i = 0; i < transformer->slots->len; i++) {
+    const Slot *slot = &g_array_index(transformer->slots, Slot, i);
+    g_free(slot->linear ? slot->linear->name : slot->scale->name);
   }
+  g_array_unref(transformer->slots);
   g_free(transformer->doubles);
   g_free(transformer->singles);
   g_ptr_array_unref(transformer->copies);

@@ -19,9 +19,18 @@ typedef struct {
  * they can be trained (full-parameter training). FAULT_INPUT names the tensor that is missing or has another
  * shape. */
 Transformer *transformer_open(const char *path, gboolean trainable, GError **error);
+/* One that has learnt nothing: weights normal with deviation .8 / √in from the seed, modulations and the last
+ * layer zero, so that it begins as if it had no blocks. heads and parameters of shape need not be set. dtype:
+ * fp32, or bf16 where it is not trainable. FAULT_USAGE, FAULT_INPUT. */
+Transformer *transformer_new(const TransformerShape *shape, Dtype dtype, gboolean trainable, guint64 seed,
+                             GError **error);
 void transformer_free(Transformer *transformer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Transformer, transformer_free)
 const TransformerShape *transformer_shape(const Transformer *transformer);
+
+/* As one file under BFL's names, in fp32 or bf16. metadata: pairs key, value, NULL at the end, or NULL. */
+gboolean transformer_save(const Transformer *transformer, const char *path, Dtype dtype,
+                          const char *const *metadata, GError **error);
 
 /* A position: (t, h, w, l). */
 typedef gint32 TokenId[4];
@@ -35,9 +44,11 @@ typedef struct {
   double t;                 /* 0..1 */
 } TransformerInput;
 
-/* Memory for passes of at most so many tokens, made once; bytes tells its size before it is made. */
+/* Memory for passes of at most so many tokens, made once. transformer_run_bytes tells beforehand what a pass
+ * will hold, with what the operations need for rounding to bf16. */
 typedef struct TransformerRun TransformerRun;
-gint64 transformer_run_bytes(const TransformerShape *shape, gint64 n_image, gint64 n_text, gboolean training);
+gint64 transformer_run_bytes(const TransformerShape *shape, gint64 n_image, gint64 n_text, gboolean training,
+                             Arithmetic arithmetic);
 TransformerRun *transformer_run_new(const Transformer *transformer, gint64 n_image, gint64 n_text,
                                     gboolean training, Arithmetic arithmetic, GError **error);
 void transformer_run_free(TransformerRun *run);

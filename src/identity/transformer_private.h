@@ -61,6 +61,11 @@ struct Transformer {
   GPtrArray *copies; /* memory of weights that are not the file's own */
 };
 
+/* One of this shape (heads and parameters are computed) with all its layers named and none filled. */
+Transformer *transformer_alloc(const TransformerShape *shape, const char *whose, gboolean trainable,
+                               GError **error);
+/* Zeros that live as long as the transformer. */
+gpointer transformer_copy_new(Transformer *transformer, gsize bytes);
 /* For arrays of Parameter. */
 void parameter_clear(gpointer data);
 
@@ -71,7 +76,6 @@ struct TransformerRun {
   Arithmetic arithmetic;
   gboolean training;
   gint64 n_image, n_text; /* at most */
-  gint64 bytes;
   void *memory;
 
   /* Conditioning: [256], [H], … and the three modulations [6H], [6H], [3H], [2H]. */

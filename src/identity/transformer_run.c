@@ -77,10 +77,21 @@ static gint64 carve_run(TransformerRun *run, const TransformerShape *shape, gint
   return carve.used;
 }
 
-gint64 transformer_run_bytes(const TransformerShape *shape, gint64 n_image, gint64 n_text,
-                             gboolean training) {
+/* Rounded activations: of the widest that is multiplied with weights, which in the gradient of a single
+ * block's first layer is its output; the operations reserve a quarter more. */
+static gint64 rounding_bytes(const TransformerShape *shape, gint64 n, gboolean training) {
+  gint64 widest = shape->hidden + shape->mlp;
+  if (training)
+    widest = MAX(widest, 3 * shape->hidden + 2 * shape->mlp);
+  return n * widest * (gint64)sizeof(guint16) * 5 / 4;
+}
+
+gint64 transformer_run_bytes(const TransformerShape *shape, gint64 n_image, gint64 n_text, gboolean training,
+                             Arithmetic arithmetic) {
   TransformerRun counted = {0};
-  return carve_run(&counted, shape, n_image + n_text, training);
+  gint64 n = n_image + n_text,
+         rounding = arithmetic == ARITHMETIC_BF16 ? rounding_bytes(shape, n, training) : 0;
+  return carve_run(&counted, shape, n, training) + rounding;
 }
 
 TransformerRun *transformer_run_new(const Transformer *transformer, gint64 n_image, gint64 n_text,
@@ -97,13 +108,13 @@ TransformerRun *transformer_run_new(const Transformer *transformer, gint64 n_ima
   run->training = training;
   run->n_image = n_image;
   run->n_text = n_text;
-  run->bytes = transformer_run_bytes(shape, n_image, n_text, training);
-  if (posix_memalign(&run->memory, ALIGNMENT, (gsize)run->bytes) != 0) {
+  gint64 bytes = carve_run(run, shape, n_image + n_text, training);
+  if (posix_memalign(&run->memory, ALIGNMENT, (gsize)bytes) != 0) {
     run->memory = NULL;
     return fault_null(error, FAULT_LIMIT,
                       "There is no room for the %.1f GB that %" G_GINT64_FORMAT
                       " tokens need. Make the picture smaller.",
-                      (double)run->bytes / 1e9, n_image + n_text);
+                      (double)bytes / 1e9, n_image + n_text);
   }
   run->kept = g_new0(float *, (gsize)(shape->doubles + shape->singles + 1));
   carve_run(run, shape, n_image + n_text, training);

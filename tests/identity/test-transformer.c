@@ -335,12 +335,12 @@ static const TransformerShape klein = {.hidden = 3072,
 static void training_klein_fits_into_14_gigabytes(void **state) {
   const double rank = 16, lora = rank * 1443840 * 16; /* value, gradient and two moments in fp32 */
   double weights = 2.0 * (double)klein.parameters;
-  double run = (double)transformer_run_bytes(&klein, 1024, 512, TRUE);
+  double run = (double)transformer_run_bytes(&klein, 1024, 512, TRUE, ARITHMETIC_BF16);
   printf("  512x512: weights %.2f GB, adapter %.2f GB, pass %.2f GB, all %.2f GB (under 14)\n", weights / 1e9,
          lora / 1e9, run / 1e9, (weights + lora + run) / 1e9);
   assert_true(weights + lora + run < 14e9);
-  assert_true(transformer_run_bytes(&klein, 1024, 512, FALSE) <
-              transformer_run_bytes(&klein, 1024, 512, TRUE) / 2);
+  assert_true(transformer_run_bytes(&klein, 1024, 512, FALSE, ARITHMETIC_BF16) <
+              transformer_run_bytes(&klein, 1024, 512, TRUE, ARITHMETIC_BF16) / 2);
 }
 
 static void what_cannot_be_held_is_refused(void **state) {
