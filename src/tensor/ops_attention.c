@@ -50,6 +50,12 @@ WIDEST static void row_scale(float *y, gint64 width, float factor) {
     y[i] *= factor;
 }
 
+/* Rows side by side: in a wide matrix they are whole pages apart and would share a few cache lines. */
+static void gather(const float *from, gint64 rows, gint64 width, gint64 stride, float *to) {
+  for (gint64 i = 0; i < rows; i++)
+    memcpy(to + i * width, from + i * stride, sizeof(float) * (gsize)width);
+}
+
 /* Keys that this query sees. */
 static gint64 keys_seen(const AttentionShape *s, gint64 query) {
   gint64 seen = MIN(s->key_count, s->m);
@@ -78,22 +84,24 @@ static void attend_tile(const AttentionShape *s, gint64 head, gint64 first, cons
                         const float *v, float *y, float *lse) {
   gint64 rows = MIN(QUERIES, s->n - first), width = s->width, kv_head = head / (s->heads / s->kv_heads);
   float scale = 1.f / sqrtf((float)width), top[QUERIES], sum[QUERIES] = {0};
-  float *score = scratch(SCRATCH_SCORES, sizeof(float) * QUERIES * (KEYS + (gsize)width));
-  float *gathered = score + QUERIES * KEYS;
+  float *score =
+      scratch(SCRATCH_SCORES, sizeof(float) * (QUERIES * KEYS + (2 * QUERIES + 2 * KEYS) * (gsize)width));
+  float *gathered = score + QUERIES * KEYS, *q_tile = gathered + QUERIES * width,
+        *k_tile = q_tile + QUERIES * width, *v_tile = k_tile + KEYS * width;
   memset(gathered, 0, sizeof(float) * (gsize)(rows * width));
   for (gint64 i = 0; i < rows; i++)
     top[i] = -INFINITY;
-  const float *q_tile = q + first * s->q_stride + head * width;
+  gather(q + first * s->q_stride + head * width, rows, width, s->q_stride, q_tile);
   gint64 end = keys_seen(s, first + rows - 1);
   for (gint64 key = 0; key < end; key += KEYS) {
     gint64 count = MIN(KEYS, end - key);
-    gemm_here(FALSE, TRUE, rows, count, width, 1, q_tile, s->q_stride,
-              k + key * s->k_stride + kv_head * width, s->k_stride, 0, score, KEYS);
+    gather(k + key * s->k_stride + kv_head * width, count, width, s->k_stride, k_tile);
+    gather(v + key * s->v_stride + kv_head * width, count, width, s->v_stride, v_tile);
+    gemm_here(FALSE, TRUE, rows, count, width, 1, q_tile, width, k_tile, width, 0, score, KEYS);
     for (gint64 i = 0; i < rows; i++)
       soften_row(score + i * KEYS, count, CLAMP(keys_seen(s, first + i) - key, 0, count), scale, &top[i],
                  &sum[i], gathered + i * width, width);
-    gemm_here(FALSE, FALSE, rows, width, count, 1, score, KEYS, v + key * s->v_stride + kv_head * width,
-              s->v_stride, 1, gathered, width);
+    gemm_here(FALSE, FALSE, rows, width, count, 1, score, KEYS, v_tile, width, 1, gathered, width);
   }
   for (gint64 i = 0; i < rows; i++) {
     float *to = y + (first + i) * s->y_stride + head * width, inverse = sum[i] > 0 ? 1.f / sum[i] : 0.f;
@@ -135,41 +143,74 @@ WIDEST static float row_dot(const float *a, const float *b, gint64 count) {
   return lanes_sum(lane);
 }
 
+static void scatter(const float *from, gint64 rows, gint64 width, gint64 stride, float *to) {
+  for (gint64 i = 0; i < rows; i++)
+    memcpy(to + i * stride, from + i * width, sizeof(float) * (gsize)width);
+}
+
+/* What a head's gradient works on, all of it with rows side by side. */
+typedef struct {
+  float *q, *d_y, *d_q;     /* [n, width] */
+  float *along;             /* [n]: D */
+  float *k, *v, *d_k, *d_v; /* [KEYS, width], of the tile of keys */
+  float *p, *d_s;           /* [QUERIES, KEYS] */
+} HeadGradient;
+
+static HeadGradient head_gradient(gint64 n, gint64 width) {
+  float *next = scratch(SCRATCH_SCORES,
+                        sizeof(float) * (gsize)(3 * n * width + 4 * KEYS * width + 2 * QUERIES * KEYS + n));
+  HeadGradient g;
+  g.q = next, next += n * width;
+  g.d_y = next, next += n * width;
+  g.d_q = next, next += n * width;
+  g.k = next, next += KEYS * width;
+  g.v = next, next += KEYS * width;
+  g.d_k = next, next += KEYS * width;
+  g.d_v = next, next += KEYS * width;
+  g.p = next, next += QUERIES * KEYS;
+  g.d_s = next, next += QUERIES * KEYS;
+  g.along = next;
+  return g;
+}
+
+/* What the queries [first, first + rows) add to the gradients of the tile's keys and of themselves. */
+static void attend_tile_d(const HeadGradient *g, gint64 first, gint64 rows, gint64 count, gint64 width,
+                          const float *lse) {
+  float scale = 1.f / sqrtf((float)width);
+  const float *q = g->q + first * width, *d_y = g->d_y + first * width;
+  gemm_here(FALSE, TRUE, rows, count, width, 1, q, width, g->k, width, 0, g->p, KEYS);
+  gemm_here(FALSE, TRUE, rows, count, width, 1, d_y, width, g->v, width, 0, g->d_s, KEYS);
+  for (gint64 i = 0; i < rows; i++) {
+    row_probability(g->p + i * KEYS, count, scale, lse[first + i]);
+    row_d_score(g->p + i * KEYS, g->d_s + i * KEYS, count, scale, g->along[first + i]);
+  }
+  gemm_here(TRUE, FALSE, count, width, rows, 1, g->p, KEYS, d_y, width, 1, g->d_v, width);
+  gemm_here(TRUE, FALSE, count, width, rows, 1, g->d_s, KEYS, q, width, 1, g->d_k, width);
+  gemm_here(FALSE, FALSE, rows, width, count, 1, g->d_s, KEYS, g->k, width, 1, g->d_q + first * width, width);
+}
+
 static void attend_head_d(const AttentionShape *s, gint64 head, const float *q, const float *k,
                           const float *v, const float *y, const float *lse, const float *d_y, float *d_q,
                           float *d_k, float *d_v) {
-  gint64 width = s->width, at = head * width, seen = MIN(s->key_count, s->m);
-  float scale = 1.f / sqrtf((float)width);
-  float *p = scratch(SCRATCH_SCORES, sizeof(float) * (2 * QUERIES * KEYS + (gsize)s->n));
-  float *d_s = p + QUERIES * KEYS, *along = d_s + QUERIES * KEYS;
-  for (gint64 i = 0; i < s->n; i++) {
-    along[i] = row_dot(d_y + i * s->y_stride + at, y + i * s->y_stride + at, width);
-    memset(d_q + i * s->q_stride + at, 0, sizeof(float) * (gsize)width);
+  gint64 width = s->width, at = head * width, seen = CLAMP(s->key_count, 0, s->m);
+  HeadGradient g = head_gradient(s->n, width);
+  gather(q + at, s->n, width, s->q_stride, g.q);
+  gather(d_y + at, s->n, width, s->y_stride, g.d_y);
+  memset(g.d_q, 0, sizeof(float) * (gsize)(s->n * width));
+  for (gint64 i = 0; i < s->n; i++)
+    g.along[i] = row_dot(g.d_y + i * width, y + i * s->y_stride + at, width);
+  for (gint64 key = 0; key < s->m; key += KEYS) {
+    gint64 all = MIN(KEYS, s->m - key), count = CLAMP(seen - key, 0, all);
+    gather(k + key * s->k_stride + at, count, width, s->k_stride, g.k);
+    gather(v + key * s->v_stride + at, count, width, s->v_stride, g.v);
+    memset(g.d_k, 0, sizeof(float) * (gsize)(all * width));
+    memset(g.d_v, 0, sizeof(float) * (gsize)(all * width));
+    for (gint64 first = 0; count && first < s->n; first += QUERIES)
+      attend_tile_d(&g, first, MIN(QUERIES, s->n - first), count, width, lse + head * s->n);
+    scatter(g.d_k, all, width, s->k_stride, d_k + key * s->k_stride + at);
+    scatter(g.d_v, all, width, s->v_stride, d_v + key * s->v_stride + at);
   }
-  for (gint64 j = 0; j < s->m; j++) {
-    memset(d_k + j * s->k_stride + at, 0, sizeof(float) * (gsize)width);
-    memset(d_v + j * s->v_stride + at, 0, sizeof(float) * (gsize)width);
-  }
-  for (gint64 key = 0; key < seen; key += KEYS) {
-    gint64 count = MIN(KEYS, seen - key);
-    const float *k_tile = k + key * s->k_stride + at, *v_tile = v + key * s->v_stride + at;
-    for (gint64 first = 0; first < s->n; first += QUERIES) {
-      gint64 rows = MIN(QUERIES, s->n - first);
-      const float *q_tile = q + first * s->q_stride + at, *d_y_tile = d_y + first * s->y_stride + at;
-      gemm_here(FALSE, TRUE, rows, count, width, 1, q_tile, s->q_stride, k_tile, s->k_stride, 0, p, KEYS);
-      gemm_here(FALSE, TRUE, rows, count, width, 1, d_y_tile, s->y_stride, v_tile, s->v_stride, 0, d_s, KEYS);
-      for (gint64 i = 0; i < rows; i++) {
-        row_probability(p + i * KEYS, count, scale, lse[head * s->n + first + i]);
-        row_d_score(p + i * KEYS, d_s + i * KEYS, count, scale, along[first + i]);
-      }
-      gemm_here(TRUE, FALSE, count, width, rows, 1, p, KEYS, d_y_tile, s->y_stride, 1,
-                d_v + key * s->v_stride + at, s->v_stride);
-      gemm_here(TRUE, FALSE, count, width, rows, 1, d_s, KEYS, q_tile, s->q_stride, 1,
-                d_k + key * s->k_stride + at, s->k_stride);
-      gemm_here(FALSE, FALSE, rows, width, count, 1, d_s, KEYS, k_tile, s->k_stride, 1,
-                d_q + first * s->q_stride + at, s->q_stride);
-    }
-  }
+  scatter(g.d_q, s->n, width, s->q_stride, d_q + at);
 }
 
 void op_attention_d(const AttentionShape *shape, const float *q, const float *k, const float *v,
