@@ -165,6 +165,17 @@ gboolean autoencoder_decode(Autoencoder *autoencoder, const float *tokens, gint6
   return TRUE;
 }
 
+gint64 autoencoder_bytes(const Autoencoder *autoencoder, gint64 height, gint64 width) {
+  gint64 floats = LATENT_CHANNELS * height * width / (LATENT_PIXELS * LATENT_PIXELS);
+  if (autoencoder->kind == KIND_FLUX)
+    floats += flux_autoencoder_room(autoencoder->flux, height, width);
+  else if (autoencoder->kind == KIND_TAEF2)
+    floats += taef2_room(height, width);
+  else
+    floats += 6 * height * width; /* the blocks, and the maps of a refinement */
+  return floats * (gint64)sizeof(float);
+}
+
 /* --- pictures --- */
 
 void autoencoder_from_image(const Image *image, float *picture) {

@@ -27,6 +27,9 @@ gboolean autoencoder_encode(Autoencoder *autoencoder, const float *picture, gint
 gboolean autoencoder_decode(Autoencoder *autoencoder, const float *tokens, gint64 height, gint64 width,
                             float *picture, GError **error);
 
+/* Working memory for pictures of that size, beside the file. */
+gint64 autoencoder_bytes(const Autoencoder *autoencoder, gint64 height, gint64 width);
+
 /* The first three channels of an image of height · width pixels as a picture, and back (transfer full, RGB).
  */
 void autoencoder_from_image(const Image *image, float *picture);

@@ -373,3 +373,50 @@ void flux_autoencoder_decode(FluxAutoencoder *network, const Watcher *watcher, c
   const float *normed = walk_norm(&walk, &half->norm_out);
   conv_run(&half->conv_out, &network->widened, normed, height, width, picture);
 }
+
+/* --- planning: the largest that each buffer becomes, on the same way --- */
+
+typedef struct {
+  gint64 x, skip, between, attention, widened;
+} Room;
+
+static void room_for_conv(Room *room, const Conv *conv) {
+  room->widened = MAX(room->widened, conv->weight ? safetensors_count(conv->weight) : 0);
+}
+
+static void room_for_resnet(Room *room, const Resnet *resnet, gint64 pixels) {
+  gint64 in = resnet->conv1.in * pixels, out = resnet->conv1.out * pixels;
+  room->x = MAX(room->x, MAX(in, out));
+  room->between = MAX(room->between, MAX(in, out));
+  room->skip = MAX(room->skip, out);
+  room_for_conv(room, &resnet->conv1);
+  room_for_conv(room, &resnet->conv2);
+}
+
+static void room_for_half(Room *room, const Half *half, gboolean down, gint64 pixels) {
+  for (int i = 0; i < LEVELS; i++) {
+    int level = down ? i : DEEPEST - i;
+    /* Levels of the decoder begin where the encoder's ended. */
+    gint64 here = pixels >> (2 * level);
+    for (int k = 0; k < (down ? ENCODER_BLOCKS : DECODER_BLOCKS); k++)
+      room_for_resnet(room, &half->blocks[level][k], here);
+    const Conv *sampler = &half->samplers[level];
+    if (!sampler->weight)
+      continue;
+    gint64 there = down ? here / 4 : here * 4;
+    room->between = MAX(room->between, MAX(sampler->in, sampler->out) * there);
+    room->x = MAX(room->x, sampler->out * there);
+    room_for_conv(room, sampler);
+  }
+  room_for_resnet(room, &half->middle1, pixels >> (2 * DEEPEST));
+  room->attention = MAX(room->attention, 4 * half->attention.q.out * (pixels >> (2 * DEEPEST)));
+}
+
+gint64 flux_autoencoder_room(const FluxAutoencoder *network, gint64 height, gint64 width) {
+  Room room = {0};
+  room_for_half(&room, &network->encoder, TRUE, height * width);
+  /* The encoder's halving swaps the two maps, so both grow to the larger. */
+  room.x = room.between = MAX(room.x, room.between);
+  room_for_half(&room, &network->decoder, FALSE, height * width);
+  return room.x + room.skip + room.between + room.attention + room.widened;
+}

@@ -66,6 +66,8 @@ void flux_autoencoder_encode(FluxAutoencoder *network, const Watcher *watcher, c
                              gint64 height, gint64 width, float *latent);
 void flux_autoencoder_decode(FluxAutoencoder *network, const Watcher *watcher, const float *latent,
                              gint64 height, gint64 width, float *picture);
+/* Floats of working memory. */
+gint64 flux_autoencoder_room(const FluxAutoencoder *network, gint64 height, gint64 width);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FluxAutoencoder, flux_autoencoder_free)
 
 /* Its pictures are in 0..1. */
@@ -76,6 +78,7 @@ void taef2_encode(Taef2 *network, const Watcher *watcher, const float *picture, 
                   float *latent);
 void taef2_decode(Taef2 *network, const Watcher *watcher, const float *latent, gint64 height, gint64 width,
                   float *picture);
+gint64 taef2_room(gint64 height, gint64 width);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Taef2, taef2_free)
 
 /* --- between a picture and tokens --- */

@@ -264,3 +264,8 @@ void taef2_decode(Taef2 *network, const Watcher *watcher, const float *latent, g
   for (gint64 i = 0; i < walk_count(&walk); i++)
     picture[i] = network->x.data[i] * 2 - 1;
 }
+
+gint64 taef2_room(gint64 height, gint64 width) {
+  gint64 small = height / LATENT_PIXELS * (width / LATENT_PIXELS);
+  return 3 * WIDTH * height * width + 2 * POOL_WIDTH * small;
+}
