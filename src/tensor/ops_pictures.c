@@ -3,7 +3,7 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
-#define PATCH_FLOATS (1 << 20) /* of the neighbourhoods of one block */
+#define PATCH_FLOATS (1 << 18) /* of the neighbourhoods of one block */
 
 typedef struct {
   const float *x;
@@ -11,21 +11,33 @@ typedef struct {
   int stride, before; /* rows and columns of zeros above and to the left */
 } Convolution;
 
+/* count pixels of an input line from x on, zeros outside. */
+static void gather_line(const float *line, gint64 width, gint64 x, gint64 count, int stride, float *to) {
+  gint64 i = 0;
+  for (; i < count && x + i * stride < 0; i++)
+    to[i] = 0;
+  gint64 inside = i + (x + i * stride < width ? (width - 1 - x - i * stride) / stride + 1 : 0);
+  gint64 end = MIN(count, inside);
+  if (stride == 1 && end > i)
+    memcpy(to + i, line + x + i, sizeof(float) * (gsize)(end - i));
+  else
+    for (gint64 j = i; j < end; j++)
+      to[j] = line[x + j * stride];
+  for (gint64 j = MAX(i, end); j < count; j++)
+    to[j] = 0;
+}
+
 /* One tap of one channel for output pixels [first, first + count). */
 static void gather_tap(const Convolution *c, const float *plane, int tap_y, int tap_x, gint64 first,
                        gint64 count, float *to) {
   for (gint64 done = 0; done < count;) {
     gint64 row = (first + done) / c->out_width, col = (first + done) % c->out_width;
     gint64 run = MIN(count - done, c->out_width - col), y = row * c->stride + tap_y - c->before;
-    if (y < 0 || y >= c->height) {
+    if (y < 0 || y >= c->height)
       memset(to + done, 0, sizeof(float) * (gsize)run);
-    } else {
-      const float *line = plane + y * c->width;
-      for (gint64 i = 0; i < run; i++) {
-        gint64 x = (col + i) * c->stride + tap_x - c->before;
-        to[done + i] = x < 0 || x >= c->width ? 0.f : line[x];
-      }
-    }
+    else
+      gather_line(plane + y * c->width, c->width, col * c->stride + tap_x - c->before, run, c->stride,
+                  to + done);
     done += run;
   }
 }
