@@ -18,6 +18,8 @@
 #define TILES 8       /* wanted at least */
 #define TILE_LEAST 64 /* side of a tile that is still worth being one */
 #define TILE_STEP 16
+#define TURN_ROWS 48
+#define TURN_DEPTH 2048
 
 /* Rows or columns of a tile when a side is cut into parts. */
 static gint64 part_of(gint64 side, gint64 parts) {
@@ -70,17 +72,34 @@ void gemm_here(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, g
             n, k, status);
 }
 
+/* A tile of A · Bᵀ. The kernels take a B that is not transposed as it lies and pack the other slowly, so that
+ * it is turned here first, where there are rows enough to pay for it. */
+static void gemm_turned(gint64 m, gint64 n, gint64 k, float alpha, const float *a, gint64 lda, const float *b,
+                        gint64 ldb, float beta, float *c, gint64 ldc) {
+  float *panel = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(MIN(k, TURN_DEPTH) * n));
+  for (gint64 inner = 0; inner < k; inner += TURN_DEPTH) {
+    gint64 depth = MIN(TURN_DEPTH, k - inner);
+    turn(b + inner, n, depth, ldb, panel);
+    gemm_here(FALSE, FALSE, m, n, depth, alpha, a + inner, lda, panel, n, inner ? 1 : beta, c, ldc);
+  }
+}
+
 void op_gemm(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k, float alpha,
              const float *a, gint64 lda, const float *b, gint64 ldb, float beta, float *c, gint64 ldc) {
   if (m <= 0 || n <= 0)
     return;
   Tiling tiles = tiling_of(m, n, TILE_ROWS, TILE_COLS);
+  gboolean turned = transpose_b && !transpose_a && tiles.rows >= TURN_ROWS && k > 0;
 #pragma omp parallel for schedule(dynamic) if (m * n * k > WORTH_THREADS)
   for (gint64 tile = 0; tile < tiles.down * tiles.across; tile++) {
     gint64 row = tile % tiles.down * tiles.rows, col = tile / tiles.down * tiles.cols;
-    gemm_here(transpose_a, transpose_b, MIN(tiles.rows, m - row), MIN(tiles.cols, n - col), k, alpha,
-              a + (transpose_a ? row : row * lda), lda, b + (transpose_b ? col * ldb : col), ldb, beta,
-              c + row * ldc + col, ldc);
+    gint64 rows = MIN(tiles.rows, m - row), cols = MIN(tiles.cols, n - col);
+    const float *a_tile = a + (transpose_a ? row : row * lda), *b_tile = b + (transpose_b ? col * ldb : col);
+    float *c_tile = c + row * ldc + col;
+    if (turned)
+      gemm_turned(rows, cols, k, alpha, a_tile, lda, b_tile, ldb, beta, c_tile, ldc);
+    else
+      gemm_here(transpose_a, transpose_b, rows, cols, k, alpha, a_tile, lda, b_tile, ldb, beta, c_tile, ldc);
   }
 }
 

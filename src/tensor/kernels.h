@@ -35,6 +35,10 @@ void *scratch(ScratchUse use, gsize bytes);
 void gemm_here(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k, float alpha,
                const float *a, gint64 lda, const float *b, gint64 ldb, float beta, float *c, gint64 ldc);
 
+/* to[cols, rows] = fromᵀ; stride: of from's rows. */
+void turn(const float *from, gint64 rows, gint64 cols, gint64 stride, float *to);
+void turn_bf16(const guint16 *from, gint64 rows, gint64 cols, gint64 stride, float *to);
+
 /* C[m, n] = A · op(B) on the calling thread alone; A and B bf16, C fp32 with rows side by side. FALSE where
  * the processor has no bf16 dot products. */
 gboolean gemm_here_bf16(gboolean transpose_b, gint64 m, gint64 n, gint64 k, const guint16 *a, gint64 lda,

@@ -95,9 +95,9 @@ static void attend_tile(const AttentionShape *s, gint64 head, gint64 first, cons
   gint64 end = keys_seen(s, first + rows - 1);
   for (gint64 key = 0; key < end; key += KEYS) {
     gint64 count = MIN(KEYS, end - key);
-    gather(k + key * s->k_stride + kv_head * width, count, width, s->k_stride, k_tile);
+    turn(k + key * s->k_stride + kv_head * width, count, width, s->k_stride, k_tile);
     gather(v + key * s->v_stride + kv_head * width, count, width, s->v_stride, v_tile);
-    gemm_here(FALSE, TRUE, rows, count, width, 1, q_tile, width, k_tile, width, 0, score, KEYS);
+    gemm_here(FALSE, FALSE, rows, count, width, 1, q_tile, width, k_tile, count, 0, score, KEYS);
     for (gint64 i = 0; i < rows; i++)
       soften_row(score + i * KEYS, count, CLAMP(keys_seen(s, first + i) - key, 0, count), scale, &top[i],
                  &sum[i], gathered + i * width, width);
@@ -150,21 +150,23 @@ static void scatter(const float *from, gint64 rows, gint64 width, gint64 stride,
 
 /* What a head's gradient works on, all of it with rows side by side. */
 typedef struct {
-  float *q, *d_y, *d_q;     /* [n, width] */
-  float *along;             /* [n]: D */
-  float *k, *v, *d_k, *d_v; /* [KEYS, width], of the tile of keys */
-  float *p, *d_s;           /* [QUERIES, KEYS] */
+  float *q, *d_y, *d_q;       /* [n, width] */
+  float *along;               /* [n]: D */
+  float *k, *d_k, *d_v;       /* [KEYS, width], of the tile of keys */
+  float *k_turned, *v_turned; /* [width, KEYS] */
+  float *p, *d_s;             /* [QUERIES, KEYS] */
 } HeadGradient;
 
 static HeadGradient head_gradient(gint64 n, gint64 width) {
   float *next = scratch(SCRATCH_SCORES,
-                        sizeof(float) * (gsize)(3 * n * width + 4 * KEYS * width + 2 * QUERIES * KEYS + n));
+                        sizeof(float) * (gsize)(3 * n * width + 5 * KEYS * width + 2 * QUERIES * KEYS + n));
   HeadGradient g;
   g.q = next, next += n * width;
   g.d_y = next, next += n * width;
   g.d_q = next, next += n * width;
   g.k = next, next += KEYS * width;
-  g.v = next, next += KEYS * width;
+  g.k_turned = next, next += KEYS * width;
+  g.v_turned = next, next += KEYS * width;
   g.d_k = next, next += KEYS * width;
   g.d_v = next, next += KEYS * width;
   g.p = next, next += QUERIES * KEYS;
@@ -178,8 +180,8 @@ static void attend_tile_d(const HeadGradient *g, gint64 first, gint64 rows, gint
                           const float *lse) {
   float scale = 1.f / sqrtf((float)width);
   const float *q = g->q + first * width, *d_y = g->d_y + first * width;
-  gemm_here(FALSE, TRUE, rows, count, width, 1, q, width, g->k, width, 0, g->p, KEYS);
-  gemm_here(FALSE, TRUE, rows, count, width, 1, d_y, width, g->v, width, 0, g->d_s, KEYS);
+  gemm_here(FALSE, FALSE, rows, count, width, 1, q, width, g->k_turned, count, 0, g->p, KEYS);
+  gemm_here(FALSE, FALSE, rows, count, width, 1, d_y, width, g->v_turned, count, 0, g->d_s, KEYS);
   for (gint64 i = 0; i < rows; i++) {
     row_probability(g->p + i * KEYS, count, scale, lse[first + i]);
     row_d_score(g->p + i * KEYS, g->d_s + i * KEYS, count, scale, g->along[first + i]);
@@ -202,7 +204,8 @@ static void attend_head_d(const AttentionShape *s, gint64 head, const float *q, 
   for (gint64 key = 0; key < s->m; key += KEYS) {
     gint64 all = MIN(KEYS, s->m - key), count = CLAMP(seen - key, 0, all);
     gather(k + key * s->k_stride + at, count, width, s->k_stride, g.k);
-    gather(v + key * s->v_stride + at, count, width, s->v_stride, g.v);
+    turn(k + key * s->k_stride + at, count, width, s->k_stride, g.k_turned);
+    turn(v + key * s->v_stride + at, count, width, s->v_stride, g.v_turned);
     memset(g.d_k, 0, sizeof(float) * (gsize)(all * width));
     memset(g.d_v, 0, sizeof(float) * (gsize)(all * width));
     for (gint64 first = 0; count && first < s->n; first += QUERIES)

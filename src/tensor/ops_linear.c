@@ -102,11 +102,11 @@ static void linear_widened(const float *x, gint64 n, gint64 from, gint64 to, con
     for (gint64 inner = 0; inner < from; inner += PANEL_DEPTH) {
       gint64 depth = MIN(PANEL_DEPTH, from - inner);
       if (transpose)
-        widen(w + first * stride + inner, side, depth, stride, wide);
+        turn_bf16(w + first * stride + inner, side, depth, stride, wide);
       else
         widen(w + inner * stride + first, depth, side, stride, wide);
-      gemm_here(FALSE, transpose, n, side, depth, 1, x + inner, from, wide, transpose ? depth : side,
-                add || inner ? 1 : 0, y + first, to);
+      gemm_here(FALSE, FALSE, n, side, depth, 1, x + inner, from, wide, side, add || inner ? 1 : 0, y + first,
+                to);
     }
   }
 }
