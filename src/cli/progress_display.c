@@ -45,7 +45,7 @@ static void draw_bar(gint64 done, gint64 total) {
   bar[BAR_WIDTH] = 0;
   seconds_left(done, total, elapsed, left, sizeof left);
   if (elapsed > 0.5 && done > 0)
-    g_snprintf(rate, sizeof rate, "  %.1f frames/s", (double)done / elapsed);
+    g_snprintf(rate, sizeof rate, "  %.1f/s", (double)done / elapsed);
   fprintf(stderr, "\r\033[K%-22s [%s] %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "%s%s", display.stage, bar,
           done, total, rate, left);
   display.line_open = TRUE;
@@ -57,7 +57,7 @@ static void draw_log(gint64 done, gint64 total) {
     return;
   display.log_step = step;
   double elapsed = (double)(g_get_monotonic_time() - display.stage_began) / G_USEC_PER_SEC;
-  fprintf(stderr, "%s: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT ", %.1f frames/s\n", display.stage, done,
+  fprintf(stderr, "%s: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT ", %.1f/s\n", display.stage, done,
           total, elapsed > 0 ? (double)done / elapsed : 0.0);
 }
 

@@ -296,7 +296,7 @@ gint64 generate_bytes(Model *model, const GenerateOptions *options) {
     return 0;
   double scale;
   for (int i = 0; i < options->reference_count; i++) {
-    gint64 size[2];
+    gint64 size[2] = {0};
     if (reference_size(&g, options->references[i], &scale, size))
       g.reference_tokens += size[0] * size[1];
   }
