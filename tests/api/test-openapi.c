@@ -17,7 +17,7 @@ static json_t *description(void) {
   const char *text = g_bytes_get_data(bytes, &size);
   json_t *parsed = json_loadb(text, size, 0, NULL);
   assert_non_null(parsed);
-  return json_object_get(parsed, "paths");
+  return parsed;
 }
 
 static json_t *operation(json_t *paths, const Route *route) {
@@ -26,7 +26,8 @@ static json_t *operation(json_t *paths, const Route *route) {
 }
 
 static void test_every_route_is_described(void **state) {
-  json_t *paths = description();
+  json_auto_t *whole = description();
+  json_t *paths = json_object_get(whole, "paths");
   for (gsize d = 0; dialects[d]; d++)
     for (gsize r = 0; r < dialects[d]->route_count; r++) {
       const Route *route = &dialects[d]->routes[r];
@@ -51,7 +52,8 @@ static gboolean routed(const char *path, const char *method) {
 
 static void test_everything_described_has_a_route(void **state) {
   const char *path, *method;
-  json_t *paths = description(), *item, *described;
+  json_auto_t *whole = description();
+  json_t *paths = json_object_get(whole, "paths"), *item, *described;
   json_object_foreach(paths, path, item) {
     json_object_foreach(item, method, described) {
       if (!routed(path, method))
