@@ -17,6 +17,7 @@ typedef struct {
 struct Material {
   int size;
   guint64 seed;
+  char *name;
   Words *words;
   Desk desks[TRAINER_WORKERS];
 };
@@ -34,6 +35,7 @@ Material *material_new(const char *blocks, int size, guint64 seed, GError **erro
   material->size = size;
   material->seed = seed;
   material->words = vocabulary_new();
+  material->name = g_strdup_printf("sprites size=%d seed=%" G_GUINT64_FORMAT, size, seed);
   for (int w = 0; w < TRAINER_WORKERS; w++) {
     Desk *desk = &material->desks[w];
     desk->autoencoder = autoencoder_open(blocks, error);
@@ -59,6 +61,7 @@ void material_free(Material *material) {
     g_free(desk->ids);
   }
   words_free(material->words);
+  g_free(material->name);
   g_free(material);
 }
 
@@ -78,8 +81,12 @@ static void sample(int worker, guint64 index, float *tokens, float *text, gpoint
 }
 
 TrainerSource material_source(Material *material) {
-  return (TrainerSource){material->size / AUTOENCODER_PATCH, material->size / AUTOENCODER_PATCH,
-                         words_length(material->words), sample, material};
+  return (TrainerSource){material->size / AUTOENCODER_PATCH,
+                         material->size / AUTOENCODER_PATCH,
+                         words_length(material->words),
+                         material->name,
+                         sample,
+                         material};
 }
 
 const Words *material_words(const Material *material) {

@@ -1,7 +1,7 @@
 /* sprite-train: trains the small model from scratch in a folder, and goes on where it was stopped.
  *
  * FOLDER: blocks.safetensors, words.safetensors, checkpoint.safetensors, model.safetensors
- * (the average), loss.csv. */
+ * (the average), model.json, loss.csv. */
 #include "material.h"
 #include "vocabulary.h"
 #include <errno.h>
@@ -32,15 +32,28 @@ static gboolean prepare(const char *folder, const Options *o, GError **error) {
   if (!g_file_test(blocks, G_FILE_TEST_EXISTS) &&
       !material_fit_blocks(blocks, o->size, (int)o->fit, o->power, (guint64)o->seed, error))
     return FALSE;
-  if (!g_file_test(words, G_FILE_TEST_EXISTS) && !vocabulary_write(words, error))
-    return FALSE;
-  return TRUE;
+  return vocabulary_write(words, error);
 }
 
 static gboolean keep(Trainer *trainer, const char *folder, GError **error) {
   g_autofree char *checkpoint = in(folder, "checkpoint.safetensors"),
                   *model = in(folder, "model.safetensors");
   return trainer_save(trainer, checkpoint, error) && trainer_write_model(trainer, DTYPE_F32, model, error);
+}
+
+/* So that the folder is a Model that troupe opens. */
+static gboolean write_card(const char *folder, int size, GError **error) {
+  g_autofree char *path = in(folder, "model.json");
+  g_autoptr(GError) cause = NULL;
+  g_autofree char *text = g_strdup_printf(
+      "{\"format\": 1, \"name\": \"sprite\", \"title\": \"Sprite\", \"about\": \"A small model for "
+      "demonstration: drawn "
+      "characters.\",\n \"transformer\": \"model.safetensors\", \"autoencoder\": \"blocks.safetensors\",\n"
+      " \"text\": {\"kind\": \"words\", \"file\": \"words.safetensors\"},\n"
+      " \"resolution\": %d, \"steps\": 20, \"guidance\": 3, \"shift\": 1.5, \"trainable\": true}\n",
+      size);
+  return g_file_set_contents(path, text, -1, &cause) ||
+         fault(error, FAULT_OUTPUT, "%s cannot be written: %s.", path, cause->message);
 }
 
 static void log_line(FILE *log, const TrainerReport *r, double seconds) {
@@ -84,7 +97,7 @@ static gboolean train(Trainer *trainer, const Options *o, const char *folder, FI
 static gboolean run(const char *folder, const Options *o, GError **error) {
   g_autofree char *blocks = in(folder, "blocks.safetensors"),
                   *checkpoint = in(folder, "checkpoint.safetensors"), *csv = in(folder, "loss.csv");
-  if (!prepare(folder, o, error))
+  if (!prepare(folder, o, error) || !write_card(folder, o->size, error))
     return FALSE;
   g_autoptr(Material) material = material_new(blocks, o->size, (guint64)o->seed, error);
   if (!material)
@@ -108,7 +121,7 @@ static gboolean run(const char *folder, const Options *o, GError **error) {
   if (!trainer)
     return FALSE;
   gboolean again = g_file_test(checkpoint, G_FILE_TEST_EXISTS);
-  if (again && !trainer_load(trainer, checkpoint, error))
+  if (!trainer_load(trainer, checkpoint, error))
     return FALSE;
   FILE *log = fopen(csv, again ? "a" : "w");
   if (!log)

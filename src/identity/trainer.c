@@ -2,14 +2,13 @@
  * small network are too short to be divided themselves. Worker w takes samples w, w + workers, …; the
  * gradients are then added in the workers' order, whatever number of threads did the work. */
 #include "identity/trainer.h"
-#include "identity/noise.h"
+#include "identity/checkpoint.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STREAM_NOISE, STREAM_TIME, STREAMS_PER_SAMPLE };
-
 const TrainerSettings trainer_defaults = {
+    .times = {.mean = 0.5, .deviation = 1, .uniform = 0.1},
     .optimiser = {.rate = 1.8e-3,
                   .beta1 = 0.9,
                   .beta2 = 0.99,
@@ -21,9 +20,6 @@ const TrainerSettings trainer_defaults = {
     .schedule = {.shape = RATE_COSINE, .warmup = 100, .steps = 20000, .floor = 0.02},
     .batch = 48,
     .clip = 1,
-    .t_mean = 0.5,
-    .t_std = 1,
-    .t_uniform = 0.1,
     .average = 0.9995,
     .seed = 1,
 };
@@ -32,7 +28,8 @@ typedef struct {
   Transformer *transformer;
   TransformerRun *run;
   GArray *parameters; /* Parameter */
-  float *clean, *noise, *mixed, *text, *velocity, *d_velocity;
+  FlowLoss *flow;
+  float *tokens, *text;
   TrainerReport report;
 } Worker;
 
@@ -42,8 +39,8 @@ struct Trainer {
   Worker workers[TRAINER_WORKERS];
   Optimiser *optimiser;
   float **average; /* one array a parameter */
-  TokenId *image_ids, *text_ids;
-  gint64 tokens, channels;
+  char *recipe;
+  gint64 tokens;
 };
 
 /* --- making --- */
@@ -59,25 +56,18 @@ static gboolean worker_open(Trainer *trainer, Worker *worker, const TransformerS
   if (!worker->run)
     return FALSE;
   worker->parameters = transformer_parameters(worker->transformer);
-  worker->clean = g_new0(float, numbers);
-  worker->noise = g_new0(float, numbers);
-  worker->mixed = g_new0(float, numbers);
-  worker->velocity = g_new0(float, numbers);
-  worker->d_velocity = g_new0(float, numbers);
+  worker->flow = flow_new(worker->run, shape, trainer->tokens, trainer->source.n_text);
+  worker->tokens = g_new0(float, numbers);
   worker->text = g_new0(float, trainer->source.n_text * shape->context);
-  trainer->channels = shape->channels;
   return TRUE;
 }
 
 static void worker_close(Worker *worker) {
   g_clear_pointer(&worker->parameters, g_array_unref);
+  flow_free(worker->flow);
   transformer_run_free(worker->run);
   transformer_free(worker->transformer);
-  g_free(worker->clean);
-  g_free(worker->noise);
-  g_free(worker->mixed);
-  g_free(worker->velocity);
-  g_free(worker->d_velocity);
+  g_free(worker->tokens);
   g_free(worker->text);
 }
 
@@ -89,15 +79,19 @@ static const Parameter *parameter_at(const Worker *worker, guint i) {
   return &g_array_index(worker->parameters, Parameter, i);
 }
 
-static void make_ids(Trainer *trainer) {
-  trainer->image_ids = g_new0(TokenId, trainer->tokens);
-  trainer->text_ids = g_new0(TokenId, trainer->source.n_text);
-  for (gint64 i = 0; i < trainer->tokens; i++) {
-    trainer->image_ids[i][1] = (gint32)(i / trainer->source.width);
-    trainer->image_ids[i][2] = (gint32)(i % trainer->source.width);
-  }
-  for (gint64 i = 0; i < trainer->source.n_text; i++)
-    trainer->text_ids[i][3] = (gint32)i;
+/* Everything that two halves of one training must have in common. */
+static char *describe(const TransformerShape *shape, const TrainerSettings *s, const TrainerSource *source) {
+  const OptimiserSettings *o = &s->optimiser;
+  return g_strdup_printf(
+      "full hidden=%" G_GINT64_FORMAT " head=%" G_GINT64_FORMAT " mlp=%" G_GINT64_FORMAT
+      " blocks=%" G_GINT64_FORMAT "+%" G_GINT64_FORMAT " batch=%" G_GINT64_FORMAT " steps=%" G_GINT64_FORMAT
+      " warmup=%" G_GINT64_FORMAT " shape=%d floor=%.17g hold=%.17g rate=%.17g betas=%.17g,%.17g "
+                                  "epsilon=%.17g decay=%.17g muon=%d,%.17g,%.17g"
+      " clip=%.17g times=%.17g,%.17g,%.17g,%d average=%.17g seed=%" G_GUINT64_FORMAT " source=%s",
+      shape->hidden, shape->head, shape->mlp, shape->doubles, shape->singles, s->batch, s->schedule.steps,
+      s->schedule.warmup, s->schedule.shape, s->schedule.floor, s->schedule.hold, o->rate, o->beta1, o->beta2,
+      o->epsilon, o->decay, o->muon, o->momentum, o->muon_rate, s->clip, s->times.mean, s->times.deviation,
+      s->times.uniform, s->times.shifted, s->average, s->seed, source->name);
 }
 
 Trainer *trainer_new(const TransformerShape *shape, const TrainerSettings *settings,
@@ -111,7 +105,7 @@ Trainer *trainer_new(const TransformerShape *shape, const TrainerSettings *setti
   for (int w = 0; w < TRAINER_WORKERS; w++)
     if (!worker_open(trainer, &trainer->workers[w], shape, error))
       return NULL;
-  make_ids(trainer);
+  trainer->recipe = describe(shape, settings, source);
   const Worker *first = &trainer->workers[0];
   trainer->optimiser = optimiser_new(first->parameters, &settings->optimiser);
   trainer->average = g_new0(float *, first->parameters->len + 1);
@@ -130,8 +124,7 @@ void trainer_free(Trainer *trainer) {
   optimiser_free(trainer->optimiser);
   for (int w = 0; w < TRAINER_WORKERS; w++)
     worker_close(&trainer->workers[w]);
-  g_free(trainer->image_ids);
-  g_free(trainer->text_ids);
+  g_free(trainer->recipe);
   g_free(trainer);
 }
 
@@ -141,40 +134,20 @@ gint64 trainer_steps(const Trainer *trainer) {
 
 /* --- one step --- */
 
-static double time_of(const TrainerSettings *settings, guint64 index) {
-  float uniform[2], normal[1];
-  noise_uniform(settings->seed, index * STREAMS_PER_SAMPLE + STREAM_TIME, 2, uniform);
-  if (uniform[0] < settings->t_uniform)
-    return uniform[1];
-  noise_fill(~settings->seed, index * STREAMS_PER_SAMPLE + STREAM_TIME, 1, normal);
-  return 1 / (1 + exp(-(settings->t_mean + settings->t_std * normal[0])));
-}
-
 static void learn_one(const Trainer *trainer, Worker *worker, int number, guint64 index) {
-  gint64 numbers = trainer->tokens * trainer->channels;
-  double t = time_of(&trainer->settings, index), loss = 0;
-  trainer->source.sample(number, index, worker->clean, worker->text, trainer->source.user);
-  noise_fill(trainer->settings.seed, index * STREAMS_PER_SAMPLE + STREAM_NOISE, numbers, worker->noise);
-  for (gint64 i = 0; i < numbers; i++)
-    worker->mixed[i] = (float)((1 - t) * worker->clean[i] + t * worker->noise[i]);
-  const TransformerInput input = {trainer->tokens,
-                                  trainer->tokens,
-                                  trainer->source.n_text,
-                                  worker->mixed,
-                                  (const TokenId *)trainer->image_ids,
-                                  worker->text,
-                                  (const TokenId *)trainer->text_ids,
-                                  t};
-  transformer_forward(worker->run, &input, NULL, worker->velocity);
-  const double share = 2.0 / (double)(numbers * trainer->settings.batch);
-  for (gint64 i = 0; i < numbers; i++) {
-    double off = worker->velocity[i] - (worker->noise[i] - worker->clean[i]);
-    loss += off * off;
-    worker->d_velocity[i] = (float)(share * off);
-  }
-  transformer_backward(worker->run, &input, NULL, worker->d_velocity, NULL);
-  loss /= (double)numbers;
-  int fifth = CLAMP((int)(t * TRAINER_FIFTHS), 0, TRAINER_FIFTHS - 1);
+  const TrainerSettings *settings = &trainer->settings;
+  const TrainerSource *source = &trainer->source;
+  source->sample(number, index, worker->tokens, worker->text, source->user);
+  const FlowSample sample = {.height = source->height,
+                             .width = source->width,
+                             .tokens = worker->tokens,
+                             .text = worker->text,
+                             .n_text = source->n_text,
+                             .t = flow_time(&settings->times, trainer->tokens, settings->seed, index),
+                             .seed = settings->seed,
+                             .draw = index};
+  double loss = flow_backward(worker->flow, &sample, NULL, 1.0 / (double)settings->batch);
+  int fifth = CLAMP((int)(sample.t * TRAINER_FIFTHS), 0, TRAINER_FIFTHS - 1);
   worker->report.loss += loss;
   worker->report.fifth_sum[fifth] += loss;
   worker->report.fifth_count[fifth]++;
@@ -254,39 +227,31 @@ static char *average_name(const Parameter *parameter) {
 }
 
 gboolean trainer_save(Trainer *trainer, const char *path, GError **error) {
-  g_autoptr(SafetensorsWriter) writer = safetensors_writer_new();
-  g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, trainer->settings.seed);
   const Worker *first = &trainer->workers[0];
-  optimiser_save(trainer->optimiser, writer);
+  g_autoptr(SafetensorsWriter) writer =
+      checkpoint_begin(trainer->optimiser, trainer->recipe, trainer_steps(trainer));
   for (guint i = 0; i < first->parameters->len; i++) {
     g_autofree char *name = average_name(parameter_at(first, i));
     safetensors_add(writer, name, DTYPE_F32, (gint64[]){(gint64)count_of(parameter_at(first, i))}, 1,
                     trainer->average[i]);
   }
-  safetensors_set_metadata(writer, "trainer.seed", seed);
-  return safetensors_write(writer, path, error);
+  return checkpoint_write(writer, path, error);
 }
 
 gboolean trainer_load(Trainer *trainer, const char *path, GError **error) {
-  g_autoptr(Safetensors) file = safetensors_open(path, error);
-  if (!file)
+  g_autoptr(Safetensors) file = NULL;
+  gint64 step = 0;
+  if (!checkpoint_open(path, trainer->recipe, trainer->optimiser, &step, &file, error))
     return FALSE;
   const Worker *first = &trainer->workers[0];
-  const char *seed = safetensors_metadata(file, "trainer.seed");
-  if (!seed || g_ascii_strtoull(seed, NULL, 10) != trainer->settings.seed)
-    return fault(error, FAULT_INPUT, "%s is not a checkpoint of a training with this seed.", path);
-  const float **averages = g_newa(const float *, first->parameters->len);
-  for (guint i = 0; i < first->parameters->len; i++) {
+  for (guint i = 0; file && i < first->parameters->len; i++) {
     g_autofree char *name = average_name(parameter_at(first, i));
     gint64 shape[1] = {(gint64)count_of(parameter_at(first, i))};
-    averages[i] = safetensors_get(file, name, DTYPE_F32, shape, 1, error);
-    if (!averages[i])
+    const float *average = safetensors_get(file, name, DTYPE_F32, shape, 1, error);
+    if (!average)
       return FALSE;
+    memcpy(trainer->average[i], average, sizeof(float) * count_of(parameter_at(first, i)));
   }
-  if (!optimiser_load(trainer->optimiser, file, error))
-    return FALSE;
-  for (guint i = 0; i < first->parameters->len; i++)
-    memcpy(trainer->average[i], averages[i], sizeof(float) * count_of(parameter_at(first, i)));
   spread(trainer);
   return TRUE;
 }

@@ -7,12 +7,13 @@
  * number alone, so a training that goes on from a checkpoint is bit for bit the one that was never stopped.
  *
  *   g_autoptr(Trainer) trainer = trainer_new(&shape, &settings, &source, &error);
- *   trainer_load(trainer, "checkpoint.safetensors", &error);     // where there is one
+ *   trainer_load(trainer, "checkpoint.safetensors", &error);
  *   while (trainer_steps(trainer) < settings.schedule.steps && trainer_step(trainer, &report, &error)) …
  *   trainer_save(trainer, "checkpoint.safetensors", &error);
  *   trainer_write_model(trainer, "model.safetensors", &error);
  */
 #pragma once
+#include "identity/flow_loss.h"
 #include "identity/optimiser.h"
 
 #define TRAINER_FIFTHS 5
@@ -25,6 +26,7 @@
 typedef struct {
   gint64 height, width; /* in tokens */
   gint64 n_text;
+  const char *name; /* of the material, all of its settings: a checkpoint belongs to one */
   void (*sample)(int worker, guint64 index, float *tokens, float *text, gpointer user);
   gpointer user;
 } TrainerSource;
@@ -33,13 +35,13 @@ typedef struct {
   OptimiserSettings optimiser;
   RateSchedule schedule;
   gint64 batch;
-  double clip;          /* of the gradient's norm */
-  double t_mean, t_std; /* of the normal number whose logistic is t */
-  double t_uniform;     /* share of samples whose t is uniform */
-  double average;       /* of the moving average of the weights: min(average, (1 + step) / (10 + step)) */
+  double clip; /* of the gradient's norm */
+  FlowTimes times;
+  double average; /* of the moving average of the weights: min(average, (1 + step) / (10 + step)) */
   guint64 seed;
 } TrainerSettings;
-/* Muon, rate 1.8e-3, cosine to .02, 100 steps of warm-up, batch 48, clip 1, t .5/1/.1, average .9995. */
+/* Muon, rate 1.8e-3, cosine to .02, 100 steps of warm-up, batch 48, clip 1, flow_times_small, average .9995.
+ */
 extern const TrainerSettings trainer_defaults;
 
 typedef struct {
@@ -60,7 +62,7 @@ gint64 trainer_steps(const Trainer *trainer);
 gboolean trainer_step(Trainer *trainer, TrainerReport *report, GError **error);
 /* Weights, optimiser and average. */
 gboolean trainer_save(Trainer *trainer, const char *path, GError **error);
-/* FAULT_INPUT for a checkpoint of another model or another seed. */
+/* Nothing where there is no such file; FAULT_INPUT for a checkpoint of another training. */
 gboolean trainer_load(Trainer *trainer, const char *path, GError **error);
 /* The averaged weights under BFL's names, in bf16 or fp32. */
 gboolean trainer_write_model(Trainer *trainer, Dtype dtype, const char *path, GError **error);
