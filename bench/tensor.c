@@ -4,97 +4,17 @@
  *
  * Best of the rounds; a layer in fp32 arithmetic is compared with the library's fp32 peak, one in bf16 with
  * its bf16 peak. Weights are bf16 and random. */
-#include "tensor/ops.h"
+#include "peak.h"
 
-#include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PEAK_SIDE 4096
 #define HEADS 24
 #define HEAD 128
 
 static int rounds = 3;
-
-/* Memory with something like numbers in it. */
-static float *floats(gint64 count) {
-  float *x = aligned_alloc(64, sizeof *x * (gsize)((count + 15) / 16 * 16));
-  guint32 state = 1;
-  for (gint64 i = 0; i < count; i++) {
-    state = state * 1664525u + 1013904223u;
-    x[i] = (float)(gint32)state * 0x1p-31f;
-  }
-  return x;
-}
-
-static guint16 *halves(gint64 count) {
-  guint16 *x = aligned_alloc(64, sizeof *x * (gsize)((count + 31) / 32 * 32));
-  guint32 state = 1;
-  for (gint64 i = 0; i < count; i++) {
-    state = state * 1664525u + 1013904223u;
-    x[i] = bf16_from_float((float)(gint32)state * 0x1p-36f);
-  }
-  return x;
-}
-
-#define BEST(seconds, call)                                                                                  \
-  do {                                                                                                       \
-    seconds = 1e9;                                                                                           \
-    for (int round = 0; round <= rounds; round++) {                                                          \
-      double began = omp_get_wtime();                                                                        \
-      call;                                                                                                  \
-      seconds = MIN(seconds, omp_get_wtime() - began);                                                       \
-    }                                                                                                        \
-  } while (0)
-
-/* What the library does by itself, all threads, operands as the layers' are. */
-static double peak_f32(void) {
-  gint64 n = PEAK_SIDE;
-  float *a = floats(n * n), *b = floats(n * n), *c = floats(n * n);
-  double seconds;
-  BEST(seconds, dnnl_sgemm('N', 'T', n, n, n, 1, a, n, b, n, 0, c, n));
-  free(a), free(b), free(c);
-  return 2.0 * (double)(n * n * n) / seconds / 1e9;
-}
-
-static double peak_bf16(void) {
-  gint64 n = PEAK_SIDE;
-  guint16 *a = halves(n * n), *b = halves(n * n);
-  float *c = floats(n * n);
-  dnnl_engine_t engine;
-  dnnl_stream_t stream;
-  dnnl_memory_desc_t md[3];
-  dnnl_memory_t memory[3];
-  void *data[3] = {a, b, c};
-  dnnl_engine_create(&engine, dnnl_cpu, 0);
-  dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
-  for (int i = 0; i < 3; i++) {
-    dnnl_memory_desc_init_by_tag(&md[i], 2, (dnnl_dims_t){n, n}, i < 2 ? dnnl_bf16 : dnnl_f32,
-                                 i == 1 ? dnnl_ba : dnnl_ab);
-    dnnl_memory_create(&memory[i], &md[i], engine, data[i]);
-  }
-  dnnl_matmul_desc_t desc;
-  dnnl_primitive_desc_t plan;
-  dnnl_primitive_t product;
-  dnnl_matmul_desc_init(&desc, &md[0], &md[1], NULL, &md[2]);
-  double seconds = 0;
-  if (dnnl_primitive_desc_create(&plan, &desc, NULL, engine, NULL) == dnnl_success) {
-    dnnl_primitive_create(&product, plan);
-    dnnl_exec_arg_t args[] = {
-        {DNNL_ARG_SRC, memory[0]}, {DNNL_ARG_WEIGHTS, memory[1]}, {DNNL_ARG_DST, memory[2]}};
-    BEST(seconds, dnnl_primitive_execute(product, stream, 3, args));
-    dnnl_primitive_destroy(product);
-    dnnl_primitive_desc_destroy(plan);
-  }
-  for (int i = 0; i < 3; i++)
-    dnnl_memory_destroy(memory[i]);
-  dnnl_stream_destroy(stream);
-  dnnl_engine_destroy(engine);
-  free(a), free(b), free(c);
-  return seconds > 0 ? 2.0 * (double)(n * n * n) / seconds / 1e9 : 0;
-}
 
 static void row(const char *what, double flop, double seconds, double peak) {
   printf("%-46s %9.1f ms %8.0f GFLOP/s %6.0f %%\n", what, seconds * 1e3, flop / seconds / 1e9,
@@ -110,10 +30,10 @@ static void layer(gint64 n, gint64 out, gint64 in, double peak[2]) {
   for (int a = 0; a < 2; a++) {
     double seconds, flop = 2.0 * (double)n * (double)out * (double)in;
     char what[80];
-    BEST(seconds, op_linear(x, n, &w, a ? ARITHMETIC_BF16 : ARITHMETIC_F32, y));
+    BEST(rounds, seconds, op_linear(x, n, &w, a ? ARITHMETIC_BF16 : ARITHMETIC_F32, y));
     snprintf(what, sizeof what, "linear %dx%dx%d %s", (int)n, (int)out, (int)in, arithmetic[a]);
     row(what, flop, seconds, peak[a]);
-    BEST(seconds, op_linear_d_x(y, n, &w, a ? ARITHMETIC_BF16 : ARITHMETIC_F32, FALSE, x));
+    BEST(rounds, seconds, op_linear_d_x(y, n, &w, a ? ARITHMETIC_BF16 : ARITHMETIC_F32, FALSE, x));
     snprintf(what, sizeof what, "  gradient of x %s", arithmetic[a]);
     row(what, flop, seconds, peak[a]);
   }
@@ -129,10 +49,10 @@ static void attention(gint64 n, double peak) {
   float *lse = floats(n * HEADS);
   double seconds, product = 2.0 * (double)(n * n * width);
   char what[80];
-  BEST(seconds, op_attention(&shape, t[0], t[1], t[2], t[3], lse));
+  BEST(rounds, seconds, op_attention(&shape, t[0], t[1], t[2], t[3], lse));
   snprintf(what, sizeof what, "attention, %d tokens, %d heads", (int)n, HEADS);
   row(what, 2 * product, seconds, peak);
-  BEST(seconds, op_attention_d(&shape, t[0], t[1], t[2], t[3], lse, t[4], t[5], t[6], t[7]));
+  BEST(rounds, seconds, op_attention_d(&shape, t[0], t[1], t[2], t[3], lse, t[4], t[5], t[6], t[7]));
   row("  its gradient", 5 * product, seconds, peak);
   for (int i = 0; i < 8; i++)
     free(t[i]);
@@ -144,13 +64,13 @@ static void elements(gint64 n, gint64 width) {
   double seconds;
   char what[80];
   const double gigabyte = 1e9;
-  BEST(seconds, op_layernorm_mod(x, n, width, scale, shift, y));
+  BEST(rounds, seconds, op_layernorm_mod(x, n, width, scale, shift, y));
   snprintf(what, sizeof what, "norm and modulation %dx%d", (int)n, (int)width);
   printf("%-46s %9.1f ms %8.1f GB/s\n", what, seconds * 1e3, 8.0 * (double)(n * width) / seconds / gigabyte);
-  BEST(seconds, op_swiglu(x, n, width, 2 * width, y, width));
+  BEST(rounds, seconds, op_swiglu(x, n, width, 2 * width, y, width));
   snprintf(what, sizeof what, "SwiGLU %dx%d", (int)n, (int)width);
   printf("%-46s %9.1f ms %8.1f GB/s\n", what, seconds * 1e3, 12.0 * (double)(n * width) / seconds / gigabyte);
-  BEST(seconds, op_gate(scale, y, n, width, x));
+  BEST(rounds, seconds, op_gate(scale, y, n, width, x));
   snprintf(what, sizeof what, "gate %dx%d", (int)n, (int)width);
   printf("%-46s %9.1f ms %8.1f GB/s\n", what, seconds * 1e3, 12.0 * (double)(n * width) / seconds / gigabyte);
   free(x), free(y), free(shift), free(scale);
@@ -159,7 +79,7 @@ static void elements(gint64 n, gint64 width) {
 int main(int argc, char **argv) {
   if (argc > 1)
     rounds = CLAMP(atoi(argv[1]), 1, 100);
-  double peak[2] = {peak_f32(), peak_bf16()};
+  double peak[2] = {peak_f32(rounds), peak_bf16(rounds)};
   printf("%d threads\n", omp_get_max_threads());
   printf("%-46s %12s %8.0f GFLOP/s\n", "the library's peak, 4096^3, fp32", "", peak[0]);
   printf("%-46s %12s %8.0f GFLOP/s\n", "the library's peak, 4096^3, bf16", "", peak[1]);
