@@ -99,6 +99,36 @@ static void linear(void **state) {
     linear_shape(linear_shapes[i], i + 1);
 }
 
+/* C = alpha · op(A) · op(B) + beta · C with rows further apart than they are long. */
+static void product(gint64 m, gint64 n, gint64 k, int transposed, float beta) {
+  Numbers numbers = {(guint64)(m * 7 + n * 5 + k + transposed)};
+  gboolean turn_a = transposed & 1, turn_b = transposed >> 1;
+  gint64 lda = (turn_a ? m : k) + 3, ldb = (turn_b ? k : n) + 1, ldc = n + 2;
+  g_autofree float *a = numbers_floats(&numbers, (turn_a ? k : m) * lda);
+  g_autofree float *b = numbers_floats(&numbers, (turn_b ? n : k) * ldb),
+                   *c = numbers_floats(&numbers, m * ldc);
+  g_autofree double *expected = numbers_widen(c, m * ldc);
+  for (gint64 i = 0; i < m; i++)
+    for (gint64 j = 0; j < n; j++) {
+      double sum = 0;
+      for (gint64 x = 0; x < k; x++)
+        sum +=
+            (double)(turn_a ? a[x * lda + i] : a[i * lda + x]) * (turn_b ? b[j * ldb + x] : b[x * ldb + j]);
+      expected[i * ldc + j] = 0.5 * sum + beta * expected[i * ldc + j];
+    }
+  op_gemm(turn_a, turn_b, m, n, k, 0.5f, a, lda, b, ldb, beta, c, ldc);
+  near(c, expected, m * ldc, 2e-6);
+}
+
+static void products(void **state) {
+  const gint64 shapes[][3] = {{1, 1, 1},     {5, 7, 3},      {130, 70, 33}, {50, 401, 20},
+                              {801, 16, 40}, {60, 30, 2500}, {4, 5, 0}};
+  for (gsize i = 0; i < G_N_ELEMENTS(shapes); i++)
+    for (int transposed = 0; transposed < 4; transposed++)
+      for (int beta = 0; beta < 3; beta++)
+        product(shapes[i][0], shapes[i][1], shapes[i][2], transposed, (float)beta / 2);
+}
+
 static void attention_shape(AttentionShape s, guint64 seed) {
   Numbers numbers = {seed};
   gint64 row = s.heads * s.width, kv_row = s.kv_heads * s.width;
@@ -200,8 +230,8 @@ static void threads(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(bf16), cmocka_unit_test(linear),
-                                     cmocka_unit_test(attention), cmocka_unit_test(pictures),
-                                     cmocka_unit_test(threads)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(bf16),     cmocka_unit_test(linear),
+                                     cmocka_unit_test(products), cmocka_unit_test(attention),
+                                     cmocka_unit_test(pictures), cmocka_unit_test(threads)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
