@@ -104,6 +104,8 @@ static gint64 memory_available(void) {
 static gboolean check_memory(Model *model, const GenerateOptions *options, Progress *progress,
                              GError **error) {
   gint64 wanted = generate_bytes(model, options), there = memory_available();
+  if (!wanted) /* the options make no sense; generate says which */
+    return TRUE;
   if (there && wanted > there)
     return fault(
         error, FAULT_LIMIT,
@@ -157,8 +159,8 @@ static void print_result(const Drawn *drawn, const Options *options, const char 
                              "width", drawn->width, "height", drawn->height, "pictures", drawn->pictures,
                              "notes", cli_notes_json(progress)));
   else
-    printf("%s: %d pictures of %d x %d pixels\n", options->out, (int)json_array_size(drawn->pictures),
-           drawn->width, drawn->height);
+    printf("%s: %d picture%s of %d x %d pixels\n", options->out, (int)json_array_size(drawn->pictures),
+           json_array_size(drawn->pictures) == 1 ? "" : "s", drawn->width, drawn->height);
 }
 
 /* Draws into the draft and publishes it; what was drawn before somebody stopped it is kept. */

@@ -49,7 +49,7 @@ gboolean generate(Model *model, const GenerateOptions *options, GenerateTake tak
 
 /* Sides in pixels, multiples of 16, of at most resolution² pixels, nearest to width / height = aspect. */
 void generate_size(gint64 resolution, double aspect, gint64 *width, gint64 *height);
-/* Bytes of working memory beside the model's weights. */
+/* Bytes of working memory beside the model's weights; 0 for options that make no sense. */
 gint64 generate_bytes(Model *model, const GenerateOptions *options);
 /* The prompt with the trigger in it: where "[trigger]" stands, else before the class word, else in front
  * (transfer full). trigger NULL: as it is. */
