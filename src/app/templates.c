@@ -135,7 +135,8 @@ static gboolean insert(App *app, const char *id, const char *name, const Scene *
 
 char *template_add(App *app, const char *folder, const char *name, GError **error) {
   g_autoptr(GError) problem = NULL;
-  g_autofree char *clean = input_text("name", name, 1, INPUT_NAME_MAX, &problem);
+  g_autofree char *title = files_title(folder);
+  g_autofree char *clean = input_text("name", name ? name : title, 1, INPUT_NAME_MAX, &problem);
   if (!clean)
     return fault_null(error, FAULT_USAGE, "%s", problem->message);
   g_autoptr(Scene) scene = scene_load(folder, error);

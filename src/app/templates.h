@@ -13,8 +13,8 @@ typedef struct {
 void template_row_free(TemplateRow *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TemplateRow, template_row_free)
 
-/* folder: of a prepared Scene (troupe scene), which is copied into the store. Returns the id (transfer full).
- * FAULT_INPUT, FAULT_USAGE (name), FAULT_STORE. */
+/* folder: of a prepared Scene (troupe scene), which is copied into the store. name NULL: the folder's.
+ * Returns the id (transfer full). FAULT_INPUT, FAULT_USAGE (name), FAULT_STORE. */
 char *template_add(App *app, const char *folder, const char *name, GError **error);
 /* Newest first. */
 GPtrArray *template_list(App *app, GError **error);
