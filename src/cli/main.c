@@ -17,7 +17,7 @@ const Command commands[] = {
     {"generate", "CHARACTER|MODEL \"PROMPT\"… -o FOLDER", "draw a character, or anything else, from a prompt",
      command_generate},
     {"pose", "PICTURE|VIDEO", "find people and their joints", command_pose},
-    {"inspect", "PICTURE…", "look over the pictures for a training", command_inspect},
+    {"inspect", "PICTURE...", "look over the pictures for a training", command_inspect},
     {"serve", "", "serve the HTTP APIs, with workers", command_serve},
     {"work", "--pool NAME", "do the jobs of one pool", command_work},
     {"key", "create|list|revoke KEY", "keys of the server's accounts", command_key},
