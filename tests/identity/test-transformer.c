@@ -9,7 +9,9 @@
 
 #include "../must.h"
 #include "cases.h"
+#include "identity/noise.h"
 #include <glib/gstdio.h>
+#include <malloc.h>
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -343,6 +345,80 @@ static void training_klein_fits_into_14_gigabytes(void **state) {
               transformer_run_bytes(&klein, 1024, 512, TRUE, ARITHMETIC_BF16) / 2);
 }
 
+/* Kilobytes of a line of /proc/self/status. */
+static double status_kilobytes(const char *what) {
+  g_autofree char *text = NULL;
+  assert_true(g_file_get_contents("/proc/self/status", &text, NULL, NULL));
+  const char *line = strstr(text, what);
+  assert_non_null(line);
+  return g_ascii_strtod(line + strlen(what), NULL);
+}
+
+/* A training step of a network large enough for its pass to outweigh everything else. */
+static void the_plan_is_what_is_used(void **state) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  skip();
+#endif
+  mallopt(M_MMAP_THRESHOLD, 1 << 20); /* what is freed shall be gone */
+  const TransformerShape shape = {
+      .hidden = 768, .head = 64, .mlp = 2304, .context = 64, .channels = 128, .doubles = 1, .singles = 1};
+  const gint64 n_image = 1024, n_text = 128;
+  for (int arithmetic = ARITHMETIC_F32; arithmetic <= ARITHMETIC_BF16; arithmetic++) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Transformer) transformer = transformer_new(&shape, DTYPE_BF16, FALSE, 1, &error);
+    must(transformer);
+    g_autoptr(Lora) lora = lora_new(transformer, 4, 1, &error);
+    must(lora);
+    g_autofree float *image = g_new0(float, n_image * 128), *text = g_new0(float, n_text * 64),
+                     *velocity = g_new0(float, n_image * 128);
+    g_autofree TokenId *ids = g_new0(TokenId, n_image);
+    const TransformerInput input = {
+        n_image, n_image, n_text, image, (const TokenId *)ids, text, (const TokenId *)ids, .5};
+    noise_fill(1, 0, n_image * 128, image);
+    double before = status_kilobytes("VmRSS:");
+    g_autoptr(TransformerRun) run =
+        transformer_run_new(transformer, n_image, n_text, TRUE, (Arithmetic)arithmetic, &error);
+    must(run);
+    transformer_forward(run, &input, lora, velocity);
+    transformer_backward(run, &input, lora, image, NULL);
+    double used = (status_kilobytes("VmRSS:") - before) * 1024;
+    double planned = (double)transformer_run_bytes(&shape, n_image, n_text, TRUE, (Arithmetic)arithmetic);
+    printf("  %s: planned %.0f MB, used %.0f MB\n", arithmetic ? "bf16" : "fp32", planned / 1e6, used / 1e6);
+    assert_true(fabs(used / planned - 1) < .1);
+  }
+}
+
+static void a_new_one_is_saved_and_opened(void **state) {
+  const TransformerShape shape = {
+      .hidden = 48, .head = 16, .mlp = 100, .context = 20, .channels = 12, .doubles = 1, .singles = 2};
+  g_autofree char *path = g_build_filename(folder, "new.safetensors", NULL);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Transformer) made = transformer_new(&shape, DTYPE_F32, TRUE, 7, &error);
+  must(made);
+  must(transformer_save(made, path, DTYPE_F32, (const char *const[]){"licence", "Apache-2.0", NULL}, &error));
+  g_autoptr(Transformer) opened = transformer_open(path, TRUE, &error);
+  must(opened);
+  assert_memory_equal(transformer_shape(made), transformer_shape(opened), sizeof shape);
+  g_autoptr(GArray) a = transformer_parameters(made), b = transformer_parameters(opened);
+  for (guint i = 0; i < a->len; i++) {
+    const Parameter *p = &g_array_index(a, Parameter, i), *q = &g_array_index(b, Parameter, i);
+    gint64 count = p->rows * p->cols;
+    double sum = 0;
+    assert_string_equal(p->name, q->name);
+    assert_memory_equal(p->value, q->value, sizeof(float) * (gsize)count);
+    for (gint64 k = 0; k < count; k++)
+      sum += (double)p->value[k] * p->value[k];
+    double deviation = sqrt(sum / (double)count) * sqrt((double)p->cols);
+    if (p->rows > 1 && sum > 0)
+      assert_true(fabs(deviation - .8) < .8 * 5 / sqrt(2.0 * (double)count));
+  }
+  must(transformer_save(opened, path, DTYPE_BF16, NULL, &error));
+  g_autoptr(Transformer) narrow = transformer_open(path, FALSE, &error);
+  must(narrow);
+  assert_null(transformer_new(&shape, DTYPE_BF16, TRUE, 7, &error));
+  assert_true(g_error_matches(error, FAULT, FAULT_USAGE));
+}
+
 static void what_cannot_be_held_is_refused(void **state) {
   g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", FALSE);
   g_autoptr(GError) error = NULL;
@@ -367,6 +443,8 @@ int main(void) {
       cmocka_unit_test(a_lora_or_an_autoencoder_is_no_transformer),
       cmocka_unit_test(shards_are_one_network),
       cmocka_unit_test(training_klein_fits_into_14_gigabytes),
+      cmocka_unit_test(the_plan_is_what_is_used),
+      cmocka_unit_test(a_new_one_is_saved_and_opened),
       cmocka_unit_test(what_cannot_be_held_is_refused),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
