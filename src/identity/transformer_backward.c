@@ -44,16 +44,25 @@ void linear_backward(const Pass *pass, const Linear *linear, const float *x, con
 /* --- attention with its norms --- */
 
 /* d_qkv of n rows: back through the norms of q and k, to what the projection gave. */
-static void norm_backward(const Pass *pass, const Scale *query, const Scale *key, float *qkv, float *d_qkv,
-                          gint64 n, gint64 stride, const float *raw) {
+static void norm_backward(const Pass *pass, const Scale *query, const Scale *key, float *d_qkv, gint64 n,
+                          gint64 stride, const float *raw, float *qkv) {
   const TransformerShape *shape = &pass->run->transformer->shape;
-  gint64 h = shape->hidden;
-  for (gint64 i = 0; i < n; i++)
-    memcpy(qkv + i * stride, raw + i * 2 * h, sizeof *raw * (gsize)(2 * h));
-  for (gint64 head = 0; head < 2 * shape->heads; head++) {
-    const Scale *scale = head < shape->heads ? query : key;
-    float *d = d_qkv + head * shape->head;
-    op_rmsnorm_d(qkv + head * shape->head, d, n, shape->head, stride, scale->value, TRANSFORMER_EPS, FALSE, d,
+  gint64 h = shape->hidden, heads = shape->heads, head = shape->head;
+  gboolean trained = query->gradient != NULL;
+#pragma omp parallel for schedule(static) if (n * h > WORTH_THREADS)
+  for (gint64 i = 0; i < n; i++) {
+    float *row = qkv + i * stride, *d = d_qkv + i * stride;
+    memcpy(row, raw + i * 2 * h, sizeof *raw * (gsize)(2 * h));
+    if (trained)
+      continue;
+    op_rmsnorm_d(row, d, heads, head, head, query->value, TRANSFORMER_EPS, FALSE, d, NULL);
+    op_rmsnorm_d(row + h, d + h, heads, head, head, key->value, TRANSFORMER_EPS, FALSE, d + h, NULL);
+  }
+  /* The scales' gradients are sums over all rows: head by head, so that their order is one. */
+  for (gint64 k = 0; trained && k < 2 * heads; k++) {
+    const Scale *scale = k < heads ? query : key;
+    float *d = d_qkv + k * head;
+    op_rmsnorm_d(qkv + k * head, d, n, head, stride, scale->value, TRANSFORMER_EPS, FALSE, d,
                  scale->gradient);
   }
 }
@@ -88,7 +97,7 @@ void single_backward(const Pass *pass, int block, const float *x, float *d) {
   linear_backward(pass, &single->linear2, run->joined, run->d_out, n, FALSE, run->d_joined);
   op_swiglu_d(run->wide + 3 * h, run->d_joined + h, n, m, stride, h + m, run->d_wide + 3 * h);
   attend_backward(pass, stride, h + m);
-  norm_backward(pass, &single->query, &single->key, run->wide, run->d_wide, n, stride, run->raw);
+  norm_backward(pass, &single->query, &single->key, run->d_wide, n, stride, run->raw, run->wide);
   linear_backward(pass, &single->linear1, run->mod, run->d_wide, n, FALSE, run->d_mod);
   op_layernorm_mod_d(x, run->d_mod, n, h, modulation + h, TRUE, d, chunk(pass, d_modulation, 1),
                      chunk(pass, d_modulation, 0));
@@ -116,17 +125,20 @@ static void feed_backward(const Pass *pass, int block, int which, float *d) {
   linear_backward(pass, &stream->proj, run->joined + first * h, d_out, n, FALSE, run->d_joined + first * h);
 }
 
+/* Where nothing before the first block is trained, its input's gradient is not needed. */
 static void project_backward(const Pass *pass, int block, int which, const float *x, float *d) {
   TransformerRun *run = pass->run;
   const Stream *stream = &run->transformer->doubles[block].streams[which];
   gint64 h = run->transformer->shape.hidden, n = which == TEXT ? pass->n_text : pass->n_image;
   gint64 first = which == TEXT ? 0 : pass->n_text;
   float *d_qkv = run->d_wide + first * 3 * h, *d_mod = run->d_mod + first * h;
-  norm_backward(pass, &stream->query, &stream->key, run->wide + first * 3 * h, d_qkv, n, 3 * h,
-                run->raw + first * 2 * h);
-  linear_backward(pass, &stream->qkv, run->mod + first * h, d_qkv, n, FALSE, d_mod);
-  op_layernorm_mod_d(x + first * h, d_mod, n, h, run->modulation[which] + h, TRUE, d + first * h,
-                     chunk(pass, run->d_modulation[which], 1), chunk(pass, run->d_modulation[which], 0));
+  norm_backward(pass, &stream->query, &stream->key, d_qkv, n, 3 * h, run->raw + first * 2 * h,
+                run->wide + first * 3 * h);
+  gboolean needed = block > 0 || pass->input;
+  linear_backward(pass, &stream->qkv, run->mod + first * h, d_qkv, n, FALSE, needed ? d_mod : NULL);
+  if (needed)
+    op_layernorm_mod_d(x + first * h, d_mod, n, h, run->modulation[which] + h, TRUE, d + first * h,
+                       chunk(pass, run->d_modulation[which], 1), chunk(pass, run->d_modulation[which], 0));
 }
 
 void double_backward(const Pass *pass, int block, const float *x, float *d) {
@@ -173,17 +185,21 @@ static void conditioning_backward(const Pass *pass) {
 
 /* --- the whole --- */
 
-/* Whether a layer outside the blocks is trained that is not one of the two at the stream's beginning. */
+static gboolean trains(const Transformer *network, const Lora *lora, const Linear *linear) {
+  const LoraLayer *layer = lora ? lora_layer(lora, linear->name) : NULL;
+  return network->trainable || (layer && (layer->d_a || layer->d_b));
+}
+
 static gboolean trains_conditioning(const Transformer *network, const Lora *lora) {
-  const Linear *layers[] = {&network->modulation[IMAGE], &network->modulation[TEXT],
-                            &network->single_modulation, &network->final_modulation,
-                            &network->time_in,           &network->time_out};
-  for (gsize i = 0; !network->trainable && lora && i < G_N_ELEMENTS(layers); i++) {
-    const LoraLayer *layer = lora_layer(lora, layers[i]->name);
-    if (layer && (layer->d_a || layer->d_b))
-      return TRUE;
-  }
-  return network->trainable;
+  return trains(network, lora, &network->modulation[IMAGE]) ||
+         trains(network, lora, &network->modulation[TEXT]) ||
+         trains(network, lora, &network->single_modulation) ||
+         trains(network, lora, &network->final_modulation) || trains(network, lora, &network->time_in) ||
+         trains(network, lora, &network->time_out);
+}
+
+static gboolean trains_input(const Transformer *network, const Lora *lora) {
+  return trains(network, lora, &network->image_in) || trains(network, lora, &network->text_in);
 }
 
 static void tap_streams(const Pass *pass, const float *d, const char *text, const char *image) {
@@ -212,6 +228,7 @@ void transformer_backward(TransformerRun *run, const TransformerInput *input, Lo
                .n_image = input->n_image,
                .n = input->n_text + input->n_image,
                .conditioning = trains_conditioning(network, lora)};
+  pass.input = d_text || pass.conditioning || trains_input(network, lora) || run->taps;
   conditioning_clear(run);
   int block = (int)(shape->doubles + shape->singles);
   const float *image = run->kept[block] + input->n_text * h;
@@ -230,8 +247,10 @@ void transformer_backward(TransformerRun *run, const TransformerInput *input, Lo
     double_backward(&pass, i, run->kept[--block], d);
   }
   tap_streams(&pass, d, "txt_in", "img_in");
-  linear_backward(&pass, &network->image_in, input->image, d_image, input->n_image, FALSE, NULL);
-  linear_backward(&pass, &network->text_in, input->text, d, input->n_text, FALSE, d_text);
+  if (pass.input) {
+    linear_backward(&pass, &network->image_in, input->image, d_image, input->n_image, FALSE, NULL);
+    linear_backward(&pass, &network->text_in, input->text, d, input->n_text, FALSE, d_text);
+  }
   if (pass.conditioning)
     conditioning_backward(&pass);
 }

@@ -24,13 +24,15 @@ AttentionShape block_attention(const Pass *pass, gint64 stride, gint64 y_stride)
 static void block_norm(const Pass *pass, const Scale *query, const Scale *key, float *qkv, gint64 n,
                        gint64 stride, float *raw) {
   const TransformerShape *shape = &pass->run->transformer->shape;
-  gint64 h = shape->hidden;
-  if (pass->run->training)
-    for (gint64 i = 0; i < n; i++)
-      memcpy(raw + i * 2 * h, qkv + i * stride, sizeof *raw * (gsize)(2 * h));
-  for (gint64 head = 0; head < 2 * shape->heads; head++) {
-    float *x = qkv + head * shape->head;
-    op_rmsnorm(x, n, shape->head, stride, (head < shape->heads ? query : key)->value, TRANSFORMER_EPS, x);
+  gint64 h = shape->hidden, heads = shape->heads, head = shape->head;
+  gboolean keep = pass->run->training;
+#pragma omp parallel for schedule(static) if (n * h > WORTH_THREADS)
+  for (gint64 i = 0; i < n; i++) {
+    float *row = qkv + i * stride;
+    if (keep)
+      memcpy(raw + i * 2 * h, row, sizeof *raw * (gsize)(2 * h));
+    op_rmsnorm(row, heads, head, head, query->value, TRANSFORMER_EPS, row);
+    op_rmsnorm(row + h, heads, head, head, key->value, TRANSFORMER_EPS, row + h);
   }
 }
 

@@ -7,6 +7,7 @@
 #define LORA_CHUNK 256 /* ranks that are worked on at a time */
 #define ROPE_THETA 2000.0
 #define TRANSFORMER_EPS 1e-6f
+#define WORTH_THREADS 32768 /* elements below which threads cost more than the work */
 
 /* A linear layer: the file's weights or a copy, and its gradient where it is trained. */
 typedef struct {
@@ -113,6 +114,7 @@ typedef struct {
   const Lora *lora;
   gint64 n_text, n_image, n; /* n: both */
   gboolean conditioning;     /* gradients of the modulations are wanted */
+  gboolean input;            /* and of the first double block's input */
 } Pass;
 
 /* --- one layer, with its adapter --- */
