@@ -37,4 +37,4 @@ install: all
 	@meson install -C build
 
 clean:
-	rm -rf build build-asan build-fuzz out
+	rm -rf build build-asan build-tsan build-fuzz out
