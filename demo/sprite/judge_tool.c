@@ -1,10 +1,13 @@
 /* sprite-judge: how often pictures show what their attributes ask for, beside what true renders and shuffled
- * ones reach. */
+ * ones reach. The pictures come from a folder, from a model that is given held-out captions, or, to judge the
+ * judge, from the painter itself. */
+#include "captions.h"
+#include "identity/generate.h"
 #include "judge.h"
 #include "media/picture.h"
 #include "sprite.h"
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
@@ -73,6 +76,66 @@ static GArray *draw_held_out(int count, guint64 seed, int size) {
   return exhibits;
 }
 
+static gboolean take(GeneratedPicture *picture, gpointer user, GError **error) {
+  Exhibit *exhibit = user;
+  exhibit->image = g_steal_pointer(&picture->image);
+  return TRUE;
+}
+
+/* One picture of a caption that leaves out nothing for each held-out index, each from noise of its own. */
+static GArray *ask_model(const char *folder, int count, guint64 seed, int steps, double guidance, int *size,
+                         GError **error) {
+  g_autoptr(GArray) exhibits = g_array_new(FALSE, FALSE, sizeof(Exhibit));
+  g_array_set_clear_func(exhibits, exhibit_clear);
+  g_autoptr(Model) model = model_open(folder, error);
+  if (!model)
+    return NULL;
+  *size = (int)model_facts(model)->resolution;
+  if (*size < 64 || *size > 1024)
+    return fault_null(error, FAULT_INPUT, "%s does not draw pictures of 64 to 1024 pixels.", folder);
+  g_autoptr(Sprite) sprite = sprite_new(*size);
+  g_autofree guint8 *pixels = g_malloc((gsize)*size * *size * 3);
+  for (int i = 0; i < count; i++) {
+    Exhibit exhibit = {0};
+    Dice dice = {1};
+    sprite_sample(sprite, seed, (guint64)i, PART_HOLD_OUT, &exhibit.asked, pixels);
+    g_autofree char *caption = caption_of(&exhibit.asked, &caption_whole, NULL, &dice);
+    const char *prompts[] = {caption, NULL};
+    const GenerateOptions options = {.prompts = prompts,
+                                     .count = 1,
+                                     .seed = seed + (guint64)i,
+                                     .steps = steps,
+                                     .guidance = guidance,
+                                     .strength = 1};
+    if (!generate(model, &options, take, &exhibit, NULL, error))
+      return NULL;
+    g_array_append_val(exhibits, exhibit);
+  }
+  return g_steal_pointer(&exhibits);
+}
+
+static gboolean save_all(const GArray *exhibits, const char *folder, GError **error) {
+  g_autoptr(GString) lines = g_string_new(NULL);
+  g_autofree char *list = g_build_filename(folder, "attributes.jsonl", NULL);
+  g_autoptr(GError) cause = NULL;
+  if (g_mkdir_with_parents(folder, 0777) != 0)
+    return fault(error, FAULT_OUTPUT, "%s cannot be made: %s.", folder, g_strerror(errno));
+  for (guint i = 0; i < exhibits->len; i++) {
+    const Exhibit *exhibit = &g_array_index(exhibits, Exhibit, i);
+    g_autofree char *name = g_strdup_printf("%05u.png", i), *path = g_build_filename(folder, name, NULL);
+    json_t *object = attributes_to_json(&exhibit->asked);
+    json_object_set_new(object, "file", json_string(name));
+    char *line = json_dumps(object, JSON_COMPACT);
+    g_string_append_printf(lines, "%s\n", line);
+    free(line);
+    json_decref(object);
+    if (!picture_save_quickly(exhibit->image, path, error))
+      return FALSE;
+  }
+  return g_file_set_contents(list, lines->str, -1, &cause) ||
+         fault(error, FAULT_OUTPUT, "%s cannot be written: %s.", list, cause->message);
+}
+
 /* step: how many further the attributes are taken from; 0 judges each picture by its own. */
 static Tally judge_all(Judge *judge, const GArray *exhibits, guint step, gboolean renders, int size,
                        int traits) {
@@ -99,11 +162,17 @@ static void print_row(const char *name, const Tally *tally, int traits) {
 }
 
 int main(int argc, char **argv) {
-  int count = 300, size = 0, seed = 424242;
+  int count = 300, size = 0, seed = 424242, steps = 0;
+  double guidance = 0;
+  g_autofree char *model = NULL, *keep = NULL;
   gboolean shapes = FALSE;
   GOptionEntry entries[] = {
-      {"true", 'n', 0, G_OPTION_ARG_INT, &count, "Without FOLDER: so many held-out captions (default 300)",
-       "N"},
+      {"model", 0, 0, G_OPTION_ARG_FILENAME, &model, "Judge what this model draws of held-out captions",
+       "FOLDER"},
+      {"keep", 0, 0, G_OPTION_ARG_FILENAME, &keep, "Keep those pictures", "FOLDER"},
+      {"steps", 0, 0, G_OPTION_ARG_INT, &steps, "Of the model's sampler", "N"},
+      {"guidance", 0, 0, G_OPTION_ARG_DOUBLE, &guidance, "Of the model's sampler", "G"},
+      {"count", 'n', 0, G_OPTION_ARG_INT, &count, "Without FOLDER: so many captions (default 300)", "N"},
       {"seed", 0, 0, G_OPTION_ARG_INT, &seed, "Other captions", "N"},
       {"shapes", 0, 0, G_OPTION_ARG_NONE, &shapes, "Also hair's shape, mood, posture and face", NULL},
       {NULL},
@@ -117,6 +186,10 @@ int main(int argc, char **argv) {
   g_autoptr(GArray) exhibits = NULL;
   if (ok && argc > 1)
     ok = (exhibits = read_folder(argv[1], &size, &error)) != NULL;
+  else if (ok && model)
+    ok = (exhibits =
+              ask_model(model, CLAMP(count, 2, 100000), (guint64)seed, steps, guidance, &size, &error)) &&
+         (!keep || save_all(exhibits, keep, &error));
   else if (ok)
     exhibits = draw_held_out(CLAMP(count, 2, 100000), (guint64)seed, size = 128);
   if (!ok) {
@@ -131,7 +204,7 @@ int main(int argc, char **argv) {
   g_print("  border/inside\n");
   Tally truth = judge_all(judge, exhibits, 0, TRUE, size, traits), chance, found;
   print_row("true renders", &truth, traits);
-  if (argc > 1) {
+  if (argc > 1 || model) {
     found = judge_all(judge, exhibits, 0, FALSE, size, traits);
     print_row("these", &found, traits);
   }
@@ -139,7 +212,7 @@ int main(int argc, char **argv) {
   print_row("shuffled", &chance, traits);
   g_print("%u pictures; of them %d show hair, %d clothes", exhibits->len, truth.asked[TRAIT_TINT],
           truth.asked[TRAIT_CLOTH]);
-  if (argc > 1)
+  if (argc > 1 || model)
     g_print("; border jump %.2f times that of true pictures", tally_jump(&found) / tally_jump(&truth));
   g_print(".\n");
   return 0;
