@@ -1,0 +1,465 @@
+/* A step's pictures are the next of an endless row in which every picture comes once in each round, in an
+ * order that is shuffled anew for each. Draw n of the seed (flow_loss.h) belongs to picture n of all that
+ * were ever taken, replayed ones included; the held-out pictures have draws that no step reaches.
+ *
+ * The history of all steps is part of the checkpoint, so that the log can be written again as it was. */
+#include "identity/lora_training.h"
+
+#include "identity/checkpoint.h"
+#include "identity/noise.h"
+#include <glib/gstdio.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HELD_TIMES 8 /* at which a held-out picture is looked at */
+#define HELD_DRAW (G_GUINT64_CONSTANT(1) << 48)
+#define CAPTION_STREAM FLOW_FREE
+/* Purposes of the random numbers; each has a seed of its own. */
+enum { SEED_SAMPLES, SEED_ORDER, SEED_REPLAY_ORDER };
+#define HISTORY_COLUMNS 4
+#define SMOOTH .9 /* of the loss that is shown */
+
+struct LoraTraining {
+  const Dataset *dataset;
+  const Recipe *recipe;
+  char *identity; /* what a checkpoint must say */
+  char *checkpoint, *log_path;
+  FILE *log;
+  Lora *lora;
+  GArray *parameters; /* of lora */
+  Optimiser *optimiser;
+  TransformerRun *run;
+  FlowLoss *flow;
+  int replay;      /* a step */
+  gint64 step;     /* done */
+  gint64 kept;     /* steps of the last checkpoint, -1: none */
+  GArray *history; /* LoraStep */
+  gboolean broken; /* a step failed: what is in memory is not to be kept */
+  /* With held-out pictures: */
+  float *best; /* all parameters when it did best */
+  double best_held;
+  gint64 best_step, looks_since; /* looks without anything better */
+  struct {
+    guint32 *at;
+    gint64 round; /* that is shuffled in it */
+  } order[2];
+};
+
+static guint64 seed_for(guint64 seed, guint32 purpose) {
+  const guint32 counter[4] = {purpose, 0x6c6f7261, 0, 0}, key[2] = {(guint32)seed, (guint32)(seed >> 32)};
+  guint32 out[4];
+  philox4x32(counter, key, out);
+  return (guint64)out[0] << 32 | out[1];
+}
+
+/* --- memory --- */
+
+static gint64 adapter_numbers(const Transformer *transformer, gint64 rank) {
+  const TransformerShape *shape = transformer_shape(transformer);
+  gint64 hidden = shape->hidden, mlp = shape->mlp;
+  gint64 stream = 4 * hidden + 2 * hidden + (2 * mlp + hidden) + (hidden + mlp);
+  gint64 single = (hidden + 3 * hidden + 2 * mlp) + (hidden + mlp + hidden);
+  return rank * (2 * shape->doubles * stream + shape->singles * single);
+}
+
+gint64 lora_training_bytes(const Transformer *transformer, const Recipe *recipe, gint64 n_image,
+                           gint64 n_text, Arithmetic arithmetic, gboolean held_out) {
+  const TransformerShape *shape = transformer_shape(transformer);
+  gint64 copies = held_out ? 5 : 4; /* value, gradient, two moments; the best so far */
+  return transformer_run_bytes(shape, n_image, n_text, TRUE, arithmetic) +
+         flow_bytes(shape, n_image, n_text) +
+         copies * adapter_numbers(transformer, recipe->rank) * (gint64)sizeof(float);
+}
+
+/* --- log --- */
+
+static gboolean log_failed(const LoraTraining *training, GError **error) {
+  return fault(error, FAULT_OUTPUT, "%s cannot be written.", training->log_path);
+}
+
+static void log_line(FILE *log, gint64 step, const LoraStep *line) {
+  char number[4][G_ASCII_DTOSTR_BUF_SIZE];
+  const double values[] = {line->loss, line->rate, line->norm, line->held};
+  for (int i = 0; i < 4; i++)
+    g_ascii_formatd(number[i], sizeof number[i], "%.7g", values[i]);
+  fprintf(log, "%" G_GINT64_FORMAT ",%s,%s,%s,%s\n", step, number[0], number[1], number[2],
+          isnan(line->held) ? "" : number[3]);
+}
+
+/* From the beginning, with what the checkpoint knows: lines of steps that were lost go. */
+static gboolean open_log(LoraTraining *training, GError **error) {
+  if (!training->log_path)
+    return TRUE;
+  if (!(training->log = g_fopen(training->log_path, "w")))
+    return log_failed(training, error);
+  fputs("step,loss,learning_rate,gradient_norm,held_out_loss\n", training->log);
+  for (guint i = 0; i < training->history->len; i++)
+    log_line(training->log, i + 1, &g_array_index(training->history, LoraStep, i));
+  return fflush(training->log) == 0 || log_failed(training, error);
+}
+
+static gboolean add_line(LoraTraining *training, const LoraStep *line, GError **error) {
+  g_array_append_val(training->history, *line);
+  if (!training->log)
+    return TRUE;
+  log_line(training->log, training->step, line);
+  return fflush(training->log) == 0 || log_failed(training, error);
+}
+
+/* --- state --- */
+
+static gint64 parameter_count(const LoraTraining *training) {
+  gint64 count = 0;
+  for (guint i = 0; i < training->parameters->len; i++) {
+    const Parameter *parameter = &g_array_index(training->parameters, Parameter, i);
+    count += parameter->rows * parameter->cols;
+  }
+  return count;
+}
+
+static void copy_parameters(LoraTraining *training, gboolean back) {
+  float *at = training->best;
+  for (guint i = 0; i < training->parameters->len; i++) {
+    const Parameter *parameter = &g_array_index(training->parameters, Parameter, i);
+    gsize count = (gsize)(parameter->rows * parameter->cols);
+    memcpy(back ? parameter->value : at, back ? at : parameter->value, sizeof *at * count);
+    at += count;
+  }
+}
+
+gboolean lora_training_save(LoraTraining *training, GError **error) {
+  if (training->broken)
+    return fault(error, FAULT_NETWORK, "A training whose numbers broke cannot be kept.");
+  if (!training->checkpoint || training->kept == training->step)
+    return TRUE;
+  g_autoptr(SafetensorsWriter) writer =
+      checkpoint_begin(training->optimiser, training->identity, training->step);
+  const double held[] = {training->best_held, (double)training->best_step, (double)training->looks_since};
+  safetensors_add(writer, "history", DTYPE_F64, (gint64[]){training->history->len, HISTORY_COLUMNS}, 2,
+                  training->history->data);
+  if (training->best) {
+    safetensors_add(writer, "held", DTYPE_F64, (gint64[]){G_N_ELEMENTS(held)}, 1, held);
+    safetensors_add(writer, "best", DTYPE_F32, (gint64[]){parameter_count(training)}, 1, training->best);
+  }
+  if (!checkpoint_write(writer, training->checkpoint, error))
+    return FALSE;
+  training->kept = training->step;
+  return TRUE;
+}
+
+static gboolean load_held(LoraTraining *training, const Safetensors *file, GError **error) {
+  gint64 count = parameter_count(training);
+  const double *held = safetensors_get(file, "held", DTYPE_F64, (gint64[]){3}, 1, error);
+  const float *best = held ? safetensors_get(file, "best", DTYPE_F32, &count, 1, error) : NULL;
+  if (!best)
+    return FALSE;
+  if (!(held[1] >= 0 && held[1] <= (double)training->step && held[2] >= 0 && held[2] <= RECIPE_MAX_STEPS))
+    return fault(error, FAULT_INPUT, "%s is damaged; remove it to begin anew.", training->checkpoint);
+  training->best_held = held[0];
+  training->best_step = (gint64)held[1];
+  training->looks_since = (gint64)held[2];
+  memcpy(training->best, best, sizeof *best * (gsize)count);
+  return TRUE;
+}
+
+static gboolean resume(LoraTraining *training, GError **error) {
+  g_autoptr(Safetensors) file = NULL;
+  if (!training->checkpoint)
+    return TRUE;
+  if (!checkpoint_open(training->checkpoint, training->identity, training->optimiser, &training->step, &file,
+                       error))
+    return FALSE;
+  if (!file)
+    return TRUE;
+  training->kept = training->step;
+  gint64 rows = training->step;
+  const LoraStep *history =
+      safetensors_get(file, "history", DTYPE_F64, (gint64[]){rows, HISTORY_COLUMNS}, 2, error);
+  if (!history)
+    return FALSE;
+  g_array_append_vals(training->history, history, (guint)rows);
+  return !training->best || load_held(training, file, error);
+}
+
+/* --- opening --- */
+
+void lora_training_free(LoraTraining *training) {
+  if (!training)
+    return;
+  if (training->log)
+    fclose(training->log);
+  flow_free(training->flow);
+  transformer_run_free(training->run);
+  optimiser_free(training->optimiser);
+  if (training->parameters)
+    g_array_unref(training->parameters);
+  lora_free(training->lora);
+  g_array_unref(training->history);
+  g_free(training->identity);
+  g_free(training->checkpoint);
+  g_free(training->log_path);
+  g_free(training->best);
+  for (gsize i = 0; i < G_N_ELEMENTS(training->order); i++)
+    g_free(training->order[i].at);
+  g_free(training);
+}
+
+static gboolean check(const Transformer *transformer, const Dataset *dataset, GError **error) {
+  const TransformerShape *shape = transformer_shape(transformer);
+  if (dataset->channels != shape->channels || dataset->context != shape->context)
+    return fault(error, FAULT_INPUT, "The pictures or captions were read for another model.");
+  if (!dataset->parts[DATASET_LEARN]->len || !dataset->features->len)
+    return fault(error, FAULT_USAGE, "there is nothing to learn from.");
+  return TRUE;
+}
+
+static void name_files(LoraTraining *training, const LoraTrainingSetup *setup) {
+  g_autofree char *recipe = recipe_text(setup->recipe), *material = dataset_checksum(training->dataset);
+  training->identity = g_strdup_printf("model %s arithmetic %d %s material %s",
+                                       setup->model ? setup->model : "", setup->arithmetic, recipe, material);
+  if (!setup->folder)
+    return;
+  training->checkpoint = g_build_filename(setup->folder, LORA_TRAINING_CHECKPOINT, NULL);
+  training->log_path = g_build_filename(setup->folder, LORA_TRAINING_LOG, NULL);
+}
+
+LoraTraining *lora_training_open(const Transformer *transformer, const Dataset *dataset,
+                                 const LoraTrainingSetup *setup, GError **error) {
+  if (!check(transformer, dataset, error))
+    return NULL;
+  gint64 n_image = dataset_tokens_max(dataset), n_text = dataset->n_text;
+  g_autoptr(LoraTraining) training = g_new0(LoraTraining, 1);
+  training->dataset = dataset;
+  training->recipe = setup->recipe;
+  training->kept = -1;
+  training->history = g_array_new(FALSE, FALSE, sizeof(LoraStep));
+  training->best_held = INFINITY;
+  training->replay = dataset->parts[DATASET_REPLAY]->len ? setup->recipe->replay : 0;
+  for (gsize i = 0; i < G_N_ELEMENTS(training->order); i++)
+    training->order[i].round = -1;
+  name_files(training, setup);
+  if (!(training->lora = lora_new(transformer, setup->recipe->rank, setup->recipe->seed, error)) ||
+      !(training->run = transformer_run_new(transformer, n_image, n_text, TRUE, setup->arithmetic, error)))
+    return NULL;
+  training->parameters = lora_parameters(training->lora);
+  training->optimiser = optimiser_new(training->parameters, &setup->recipe->optimiser);
+  training->flow = flow_new(training->run, transformer_shape(transformer), n_image, n_text);
+  if (dataset->parts[DATASET_HELD]->len)
+    training->best = g_new0(float, (gsize)parameter_count(training));
+  if (!resume(training, error) || !open_log(training, error))
+    return NULL;
+  return g_steal_pointer(&training);
+}
+
+/* --- pictures of a step --- */
+
+/* The order of one round: Fisher and Yates. */
+static void shuffle(guint32 *order, guint count, guint64 seed, guint64 round) {
+  g_autofree float *uniform = g_new(float, count);
+  noise_uniform(seed, round, count, uniform);
+  for (guint i = 0; i < count; i++)
+    order[i] = i;
+  for (guint i = count - 1; i > 0; i--) {
+    guint j = MIN(i, (guint)((double)uniform[i] * (i + 1)));
+    guint32 kept = order[i];
+    order[i] = order[j];
+    order[j] = kept;
+  }
+}
+
+/* Picture `index` of the endless row of a part. */
+static const DatasetItem *take(LoraTraining *training, DatasetPart part, gint64 index) {
+  const GPtrArray *items = training->dataset->parts[part];
+  int which = part == DATASET_REPLAY;
+  gint64 round = index / items->len;
+  if (!training->order[which].at)
+    training->order[which].at = g_new(guint32, items->len);
+  if (training->order[which].round != round)
+    shuffle(training->order[which].at, items->len,
+            seed_for(training->recipe->seed, which ? SEED_REPLAY_ORDER : SEED_ORDER), (guint64)round);
+  training->order[which].round = round;
+  return items->pdata[training->order[which].at[index % items->len]];
+}
+
+static FlowSample sample_of(const LoraTraining *training, const DatasetItem *item, guint64 draw,
+                            double dropout) {
+  const Dataset *dataset = training->dataset;
+  guint64 seed = seed_for(training->recipe->seed, SEED_SAMPLES);
+  gboolean silent = flow_uniform(seed, draw, CAPTION_STREAM) < dropout;
+  return (FlowSample){.height = item->height,
+                      .width = item->width,
+                      .tokens = item->tokens,
+                      .weights = item->weights,
+                      .text = dataset->features->pdata[silent ? 0 : item->features],
+                      .n_text = dataset->n_text,
+                      .t = flow_time(&training->recipe->times, item->height * item->width, seed, draw),
+                      .seed = seed,
+                      .draw = draw};
+}
+
+/* Gradients of all pictures of the step; the mean loss of those of the character. */
+static double step_gradients(LoraTraining *training) {
+  const Recipe *recipe = training->recipe;
+  int all = recipe->batch + training->replay;
+  guint64 draw = (guint64)training->step * (guint64)all;
+  double loss = 0, scale = 1.0 / all;
+  for (int i = 0; i < recipe->batch; i++, draw++) {
+    const DatasetItem *item = take(training, DATASET_LEARN, training->step * recipe->batch + i);
+    FlowSample sample = sample_of(training, item, draw, recipe->dropout);
+    loss += flow_backward(training->flow, &sample, training->lora, scale);
+  }
+  double replayed = 0;
+  for (int i = 0; i < training->replay; i++, draw++) {
+    const DatasetItem *item = take(training, DATASET_REPLAY, training->step * training->replay + i);
+    FlowSample sample = sample_of(training, item, draw, recipe->dropout);
+    replayed += recipe->preserve ? flow_preserve(training->flow, &sample, training->lora, scale)
+                                 : flow_backward(training->flow, &sample, training->lora, scale);
+  }
+  return isfinite(replayed) ? loss / recipe->batch : replayed;
+}
+
+/* --- held-out pictures --- */
+
+static double held_loss(LoraTraining *training) {
+  const GPtrArray *items = training->dataset->parts[DATASET_HELD];
+  double sum = 0;
+  for (guint i = 0; i < items->len; i++)
+    for (int k = 0; k < HELD_TIMES; k++) {
+      FlowSample sample =
+          sample_of(training, items->pdata[i], HELD_DRAW + (guint64)i * HELD_TIMES + (guint64)k, 0);
+      sample.t = (k + .5) / HELD_TIMES;
+      sum += flow_loss(training->flow, &sample, training->lora);
+    }
+  return sum / (items->len * HELD_TIMES);
+}
+
+static double look(LoraTraining *training) {
+  if (!training->best ||
+      (training->step % training->recipe->evaluate_every != 0 && training->step != training->recipe->steps))
+    return NAN;
+  double held = held_loss(training);
+  if (held < training->best_held) {
+    training->best_held = held;
+    training->best_step = training->step;
+    training->looks_since = 0;
+    copy_parameters(training, FALSE);
+  } else {
+    training->looks_since++;
+  }
+  return held;
+}
+
+/* --- steps --- */
+
+static gboolean broke(LoraTraining *training, const char *what, GError **error) {
+  training->broken = TRUE;
+  g_autofree char *kept =
+      training->kept >= 0 ? g_strdup_printf("What was learnt up to step %" G_GINT64_FORMAT " is kept in %s",
+                                            training->kept, training->checkpoint)
+                          : g_strdup("No checkpoint had been written yet");
+  return fault(error, FAULT_NETWORK,
+               "The training stopped at step %" G_GINT64_FORMAT ": %s no number any more. %s; try a lower "
+               "learning rate than %g.",
+               training->step + 1, what, kept, training->recipe->rate);
+}
+
+static gboolean parameters_finite(const LoraTraining *training) {
+  double sum = 0;
+  for (guint i = 0; i < training->parameters->len; i++) {
+    const Parameter *parameter = &g_array_index(training->parameters, Parameter, i);
+    float part[8] = {0};
+    gint64 count = parameter->rows * parameter->cols;
+    for (gint64 k = 0; k < count; k++)
+      part[k % 8] += parameter->value[k] * 0; /* 0, or NaN */
+    for (int k = 0; k < 8; k++)
+      sum += (double)part[k];
+  }
+  return isfinite(sum);
+}
+
+gboolean lora_training_step(LoraTraining *training, GError **error) {
+  const Recipe *recipe = training->recipe;
+  if (training->broken)
+    return broke(training, "the loss was", error);
+  LoraStep line = {.rate = recipe->rate * rate_factor(&recipe->schedule, training->step), .held = NAN};
+  optimiser_clear(training->optimiser);
+  line.loss = step_gradients(training);
+  if (!isfinite(line.loss))
+    return broke(training, "the loss is", error);
+  line.norm = optimiser_clip(training->optimiser, recipe->clip);
+  if (!isfinite(line.norm))
+    return broke(training, "a gradient is", error);
+  optimiser_step(training->optimiser, line.rate);
+  if (!parameters_finite(training))
+    return broke(training, "a weight is", error);
+  training->step++;
+  line.held = look(training);
+  return add_line(training, &line, error);
+}
+
+gint64 lora_training_steps(const LoraTraining *training) {
+  return training->step;
+}
+
+gboolean lora_training_stopped(const LoraTraining *training) {
+  return training->best && training->recipe->patience && training->looks_since >= training->recipe->patience;
+}
+
+gboolean lora_training_done(const LoraTraining *training) {
+  return training->step >= training->recipe->steps || lora_training_stopped(training);
+}
+
+const Lora *lora_training_lora(const LoraTraining *training) {
+  return training->lora;
+}
+
+gint64 lora_training_take_best(LoraTraining *training) {
+  if (!training->best || !training->best_step)
+    return training->step;
+  copy_parameters(training, TRUE);
+  training->broken = TRUE;
+  return training->best_step;
+}
+
+const LoraStep *lora_training_history(const LoraTraining *training, gint64 *count) {
+  *count = training->history->len;
+  return (const LoraStep *)training->history->data;
+}
+
+/* --- the whole --- */
+
+static void tell(const LoraTraining *training, double smooth, Progress *progress) {
+  char stage[64];
+  g_snprintf(stage, sizeof stage, "Training, loss %.3f", smooth);
+  progress_report(progress, stage, training->step, training->recipe->steps);
+}
+
+static gboolean is_time(gint64 step, gint64 every) {
+  return every > 0 && step % every == 0;
+}
+
+gboolean lora_training_run(LoraTraining *training, LoraPreview preview, gpointer user, Progress *progress,
+                           GError **error) {
+  const Recipe *recipe = training->recipe;
+  double smooth = NAN;
+  while (!lora_training_done(training)) {
+    if (!progress_continue(progress, NULL)) {
+      if (!lora_training_save(training, error))
+        return FALSE;
+      return progress_continue(progress, error);
+    }
+    if (!lora_training_step(training, error))
+      return FALSE;
+    double loss = g_array_index(training->history, LoraStep, training->history->len - 1).loss;
+    smooth = isnan(smooth) ? loss : SMOOTH * smooth + (1 - SMOOTH) * loss;
+    tell(training, smooth, progress);
+    gboolean last = lora_training_done(training);
+    if ((last || is_time(training->step, recipe->checkpoint_every)) && !lora_training_save(training, error))
+      return FALSE;
+    if (preview && recipe->preview_every && (last || is_time(training->step, recipe->preview_every)) &&
+        !preview(training->step, training->lora, user, error))
+      return FALSE;
+  }
+  return TRUE;
+}
