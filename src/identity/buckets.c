@@ -35,8 +35,8 @@ gboolean bucket_plan(gint64 width, gint64 height, gint64 resolution, Bucket *buc
   gint64 low_width = MAX(BUCKET_STEP, round_down((double)width * scale)),
          low_height = MAX(BUCKET_STEP, round_down((double)height * scale));
   /* A side that had to be made longer takes it from the other. */
-  low_width = MIN(low_width, round_down((double)(most / low_height)));
-  low_height = MIN(low_height, round_down((double)(most / low_width)));
+  low_width = CLAMP(round_down((double)most / (double)low_height), BUCKET_STEP, low_width);
+  low_height = CLAMP(round_down((double)most / (double)low_width), BUCKET_STEP, low_height);
   for (int i = 0; i < 4; i++) {
     gint64 w = low_width + (i & 1) * BUCKET_STEP, h = low_height + (i >> 1) * BUCKET_STEP;
     double distortion = fabs(log((double)w * (double)height / ((double)h * (double)width)));
