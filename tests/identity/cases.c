@@ -32,7 +32,6 @@ TransformerRun *case_run(const Transformer *transformer, gint64 n_image, gint64 
   g_autoptr(GError) error = NULL;
   TransformerRun *run = transformer_run_new(transformer, n_image, n_text, training, arithmetic, &error);
   must(run);
-  transformer_run_keep(run);
   return run;
 }
 

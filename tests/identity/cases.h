@@ -5,7 +5,6 @@
 
 Transformer *case_transformer(const char *name, gboolean trainable);
 Lora *case_lora(const char *name, const Transformer *transformer);
-/* A run for these tokens that keeps activations. */
 TransformerRun *case_run(const Transformer *transformer, gint64 n_image, gint64 n_text, gboolean training,
                          Arithmetic arithmetic);
 

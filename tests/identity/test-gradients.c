@@ -75,6 +75,7 @@ static void streams_and_conditioning(void **state) {
   g_autoptr(Safetensors) file = golden_open("a_grad_full.safetensors");
   g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", TRUE);
   g_autoptr(TransformerRun) run = case_run(transformer, 27, 9, TRUE, ARITHMETIC_F32);
+  transformer_run_keep(run);
   case_step(run, file, "g2", NULL, NULL);
   for (gsize i = 0; i < G_N_ELEMENTS(whats); i++) {
     g_autofree char *key = g_strdup_printf("g2.dact.%s", whats[i]), *name = g_strdup_printf("d.%s", whats[i]);

@@ -154,46 +154,88 @@ static double product(const float *a, const float *b, gint64 row, gint64 col, gi
   return sum;
 }
 
-/* q and v with matrices, ranks and alphas of their own, and no k: the ranks add up, the rows of k are zero,
- * and the products are those of the pieces. */
-static void pieces_join_exactly(void **state) {
-  g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", FALSE);
-  g_autoptr(Safetensors) source = golden_open("a_lora_diffusers.safetensors");
+/* Two pieces of a fused layer, for q and for v, with no k. */
+typedef struct {
+  gint64 rank_q, rank_v;
+  float alpha_q, alpha_v;
+  gboolean same_a;
+} Pieces;
+
+static void expect_joined(const Transformer *transformer, const Pieces *pieces, gint64 rank) {
   g_autofree char *path = place("pieces.safetensors");
   g_autoptr(SafetensorsWriter) writer = safetensors_writer_new();
   g_autoptr(GError) error = NULL;
-  float a_q[4 * 64], a_v[2 * 64], b_v[64 * 2];
-  for (int i = 0; i < 256; i++)
+  float a_q[8 * 64], a_v[8 * 64], b_q[64 * 8], b_v[64 * 8];
+  for (int i = 0; i < 8 * 64; i++) {
     a_q[i] = (float)sin(i);
-  for (int i = 0; i < 128; i++) {
-    a_v[i] = (float)cos(i);
+    a_v[i] = pieces->same_a ? a_q[i] : (float)cos(i);
+    b_q[i] = (float)sin(2 * i);
     b_v[i] = (float)sin(3 * i);
   }
-  const float *b_q = golden_floats(source, "transformer.transformer_blocks.0.attn.to_q.lora_B.weight", NULL);
-  const float alpha_q = 2, alpha_v = 3;
+  gint64 q = pieces->rank_q, v = pieces->rank_v;
 #define MODULE "transformer.transformer_blocks.0.attn."
-  safetensors_add(writer, MODULE "to_q.lora_A.weight", DTYPE_F32, (gint64[]){4, 64}, 2, a_q);
-  safetensors_add(writer, MODULE "to_q.lora_B.weight", DTYPE_F32, (gint64[]){64, 4}, 2, b_q);
-  safetensors_add(writer, MODULE "to_q.alpha", DTYPE_F32, NULL, 0, &alpha_q);
-  safetensors_add(writer, MODULE "to_v.lora_A.weight", DTYPE_F32, (gint64[]){2, 64}, 2, a_v);
-  safetensors_add(writer, MODULE "to_v.lora_B.weight", DTYPE_F32, (gint64[]){64, 2}, 2, b_v);
-  safetensors_add(writer, MODULE "to_v.alpha", DTYPE_F32, NULL, 0, &alpha_v);
+  safetensors_add(writer, MODULE "to_q.lora_A.weight", DTYPE_F32, (gint64[]){q, 64}, 2, a_q);
+  safetensors_add(writer, MODULE "to_q.lora_B.weight", DTYPE_F32, (gint64[]){64, q}, 2, b_q);
+  safetensors_add(writer, MODULE "to_q.alpha", DTYPE_F32, NULL, 0, &pieces->alpha_q);
+  safetensors_add(writer, MODULE "to_v.lora_A.weight", DTYPE_F32, (gint64[]){v, 64}, 2, a_v);
+  safetensors_add(writer, MODULE "to_v.lora_B.weight", DTYPE_F32, (gint64[]){64, v}, 2, b_v);
+  safetensors_add(writer, MODULE "to_v.alpha", DTYPE_F32, NULL, 0, &pieces->alpha_v);
 #undef MODULE
   must(safetensors_write(writer, path, &error));
   g_autoptr(Lora) lora = lora_load(path, transformer, &error);
   must(lora);
   const LoraLayer *layer = lora_layer(lora, "double_blocks.0.img_attn.qkv");
-  assert_int_equal(layer->rank, 6);
+  assert_int_equal(layer->rank, rank);
   double worst = 0;
   for (gint64 row = 0; row < 192; row++)
     for (gint64 col = 0; col < 64; col++) {
-      double expected = row < 64    ? product(a_q, b_q, row, col, 4, 64) * alpha_q / 4
-                        : row < 128 ? 0
-                                    : product(a_v, b_v, row - 128, col, 2, 64) * alpha_v / 2;
-      worst = fmax(worst, fabs(layer->scale * product(layer->a, layer->b, row, col, 6, 64) - expected));
+      double expected = 0;
+      if (row < 64)
+        expected = product(a_q, b_q, row, col, q, 64) * pieces->alpha_q / (double)q;
+      else if (row >= 128)
+        expected = product(a_v, b_v, row - 128, col, v, 64) * pieces->alpha_v / (double)v;
+      worst = fmax(worst, fabs(layer->scale * product(layer->a, layer->b, row, col, rank, 64) - expected));
     }
-  printf("  joined pieces: %.1e (at most 1e-6)\n", worst);
+  printf("  joined to rank %d: %.1e (at most 1e-6)\n", (int)rank, worst);
   assert_true(worst <= 1e-6);
+}
+
+/* Ranks add up unless matrices and scales are the same; the rows of k are zero; the products are those of the
+ * pieces. */
+static void pieces_join_exactly(void **state) {
+  g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", FALSE);
+  expect_joined(transformer, &(Pieces){4, 2, 2, 3, FALSE}, 6);
+  expect_joined(transformer, &(Pieces){4, 4, 2, 2, FALSE}, 8);
+  expect_joined(transformer, &(Pieces){4, 4, 2, 3, TRUE}, 8);
+  expect_joined(transformer, &(Pieces){4, 4, 3, 3, TRUE}, 4);
+}
+
+/* Under diffusers' name the final modulation's halves are the other way round. */
+static void the_final_modulation_is_turned(void **state) {
+  g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", FALSE);
+  g_autofree char *path = place("final.safetensors");
+  float a[2 * 64], b[128 * 2];
+  for (int i = 0; i < 128; i++)
+    a[i] = (float)sin(i);
+  for (int i = 0; i < 256; i++)
+    b[i] = (float)i;
+  const char *const names[] = {"diffusion_model.final_layer.adaLN_modulation.1",
+                               "transformer.norm_out.linear"};
+  for (int style = 0; style < 2; style++) {
+    g_autoptr(SafetensorsWriter) writer = safetensors_writer_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *key_a = g_strconcat(names[style], ".lora_A.weight", NULL);
+    g_autofree char *key_b = g_strconcat(names[style], ".lora_B.weight", NULL);
+    safetensors_add(writer, key_a, DTYPE_F32, (gint64[]){2, 64}, 2, a);
+    safetensors_add(writer, key_b, DTYPE_F32, (gint64[]){128, 2}, 2, b);
+    must(safetensors_write(writer, path, &error));
+    g_autoptr(Lora) lora = lora_load(path, transformer, &error);
+    must(lora);
+    const LoraLayer *layer = lora_layer(lora, "final_layer.adaLN_modulation.1");
+    assert_memory_equal(layer->a, a, sizeof a);
+    assert_memory_equal(layer->b, b + (style ? 128 : 0), sizeof b / 2);
+    assert_memory_equal(layer->b + 128, b + (style ? 0 : 128), sizeof b / 2);
+  }
 }
 
 /* --- files of our own --- */
@@ -395,10 +437,15 @@ static void others_are_refused(void **state) {
 int main(void) {
   folder = g_dir_make_tmp("troupe-XXXXXX", NULL);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(three_styles_act_the_same),      cmocka_unit_test(a_shared_matrix_stays_one),
-      cmocka_unit_test(every_spelling_is_understood),   cmocka_unit_test(pieces_join_exactly),
-      cmocka_unit_test(what_is_saved_is_loaded),        cmocka_unit_test(a_new_one_changes_nothing_yet),
-      cmocka_unit_test(five_steps_are_the_reference_s), cmocka_unit_test(others_are_refused),
+      cmocka_unit_test(three_styles_act_the_same),
+      cmocka_unit_test(a_shared_matrix_stays_one),
+      cmocka_unit_test(every_spelling_is_understood),
+      cmocka_unit_test(pieces_join_exactly),
+      cmocka_unit_test(the_final_modulation_is_turned),
+      cmocka_unit_test(what_is_saved_is_loaded),
+      cmocka_unit_test(a_new_one_changes_nothing_yet),
+      cmocka_unit_test(five_steps_are_the_reference_s),
+      cmocka_unit_test(others_are_refused),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   g_autofree char *command = g_strdup_printf("rm -rf %s", folder);

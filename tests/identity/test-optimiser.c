@@ -187,6 +187,21 @@ static void a_spoilt_state_is_refused(void **state) {
   rmdir(folder);
 }
 
+/* Without a gradient only the decay is left, at each optimiser's own rate. */
+static void decay_is_decoupled(void **state) {
+  g_auto(Model) model = {0}, before = {0};
+  model_make(&model);
+  model_make(&before);
+  OptimiserSettings settings = muon_settings();
+  g_autoptr(Optimiser) optimiser = optimiser_new(model.parameters, &settings);
+  optimiser_step(optimiser, .1);
+  for (int i = 0; i < MATRICES; i++) {
+    double keep = i < 2 ? 1 - .1 * 10 * .01 : 1 - .1 * .01;
+    for (gint64 k = 0; k < layout[i].rows * layout[i].cols; k++)
+      assert_true(fabs(model.values[i][k] - keep * before.values[i][k]) < 1e-6);
+  }
+}
+
 static void clipping_keeps_the_direction(void **state) {
   g_auto(Model) model = {0};
   model_make(&model);
@@ -235,6 +250,7 @@ int main(void) {
       cmocka_unit_test(muon_moves_by_twice_the_rate),
       cmocka_unit_test(a_kept_state_goes_on_bit_for_bit),
       cmocka_unit_test(a_spoilt_state_is_refused),
+      cmocka_unit_test(decay_is_decoupled),
       cmocka_unit_test(clipping_keeps_the_direction),
       cmocka_unit_test(schedules_follow_their_lines),
       cmocka_unit_test(threads_change_nothing),

@@ -56,6 +56,7 @@ static void every_activation_is_the_reference_s(void **state) {
     for (int sample = 0; sample < batch; sample++) {
       TransformerInput input = case_input(file, cases[c], sample, &batch);
       g_autoptr(TransformerRun) run = case_run(transformer, 30, 12, FALSE, ARITHMETIC_F32);
+      transformer_run_keep(run);
       g_autofree float *out = forward(run, &input, NULL, 128);
       for (gsize i = 0; i < G_N_ELEMENTS(whats); i++)
         worst = fmax(worst, compare(run, file, cases[c], whats[i], sample, batch));
@@ -107,6 +108,7 @@ static void the_inside_of_the_blocks_is_the_reference_s(void **state) {
   g_autoptr(Safetensors) file = golden_open("a_forward.safetensors");
   g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", FALSE);
   g_autoptr(TransformerRun) run = case_run(transformer, 24, 7, FALSE, ARITHMETIC_F32);
+  transformer_run_keep(run);
   TransformerInput input = case_input(file, "c0", 0, NULL);
   g_autofree float *out = forward(run, &input, NULL, 128);
   for (gsize i = 0; i < G_N_ELEMENTS(whats); i++)
