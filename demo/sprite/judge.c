@@ -13,6 +13,7 @@
 #define MAX_SHIFT 2
 #define MEAN_RENDERS 12
 #define MIN_PIXELS 10 /* of a region, in a picture of 128 */
+#define LIT 0.6       /* skin is judged by this quantile of its channels: shade and blush only darken it */
 #define DIFFERENT 30  /* of one channel, between two renders */
 
 struct Judge {
@@ -106,15 +107,20 @@ static gboolean agreed(const Judge *judge, gsize p, Region region) {
   return TRUE;
 }
 
-static int middle(const int *histogram, int count) {
+static int quantile(const int *histogram, int count, double share) {
   int below = 0;
   for (int v = 0; v < 256; v++)
-    if ((below += histogram[v]) * 2 > count)
+    if ((below += histogram[v]) > count * share)
       return v;
   return 255;
 }
 
-static gboolean median_of(const Judge *judge, const guint8 *pixels, Region region, Rgb *colour) {
+static gboolean enough(const Judge *judge, int count) {
+  return count >= MIN_PIXELS * judge->size / 128 * judge->size / 128;
+}
+
+static gboolean colour_of(const Judge *judge, const guint8 *pixels, Region region, double share,
+                          Rgb *colour) {
   int histogram[3][256] = {{0}}, count = 0;
   gsize all = (gsize)judge->size * judge->size;
   for (gsize p = 0; p < all; p++) {
@@ -124,10 +130,9 @@ static gboolean median_of(const Judge *judge, const guint8 *pixels, Region regio
       histogram[c][pixels[3 * p + c]]++;
     count++;
   }
-  if (count < MIN_PIXELS * judge->size / 128 * judge->size / 128)
-    return FALSE;
-  *colour = (Rgb){middle(histogram[0], count), middle(histogram[1], count), middle(histogram[2], count)};
-  return TRUE;
+  *colour = (Rgb){quantile(histogram[0], count, share), quantile(histogram[1], count, share),
+                  quantile(histogram[2], count, share)};
+  return enough(judge, count);
 }
 
 static double distance(Rgb a, Rgb b) {
@@ -142,10 +147,34 @@ static int nearest(const Rgb *palette, int count, Light light, Rgb colour) {
   return best;
 }
 
-static int look_at_colour(const Judge *judge, const guint8 *pixels, Region region, const Rgb *palette,
-                          int count, Light light) {
+static int look_at_colour(const Judge *judge, const guint8 *pixels, Region region, double share,
+                          const Rgb *palette, int count, Light light) {
   Rgb colour;
-  return median_of(judge, pixels, region, &colour) ? nearest(palette, count, light, colour) : -1;
+  return colour_of(judge, pixels, region, share, &colour) ? nearest(palette, count, light, colour) : -1;
+}
+
+/* Clothes have trims in their own shade, and stripes that no two jitters put in the same place: every pixel
+ * has a vote for the nearest of colours and shades, and those for the stripes' colour do not count. */
+static int look_at_clothes(const Judge *judge, const Attributes *asked, const guint8 *pixels) {
+  int votes[CLOTHS] = {0}, count = 0, best = 0;
+  Rgb palette[2 * CLOTHS];
+  for (int i = 0; i < CLOTHS; i++) {
+    palette[i] = cloth_colours[i];
+    palette[CLOTHS + i] = rgb_dark(cloth_colours[i], 0.22);
+  }
+  for (gsize p = 0; p < (gsize)judge->size * judge->size; p++) {
+    if (!agreed(judge, p, REGION_CLOTHES))
+      continue;
+    const guint8 *at = pixels + 3 * p;
+    votes[nearest(palette, 2 * CLOTHS, asked->light, (Rgb){at[0], at[1], at[2]}) % CLOTHS]++;
+    count++;
+  }
+  if (asked->garment == GARMENT_STRIPED && asked->cloth != CLOTH_WHITE)
+    votes[CLOTH_WHITE] = 0;
+  for (int i = 1; i < CLOTHS; i++)
+    if (votes[i] > votes[best])
+      best = i;
+  return enough(judge, count) ? best : -1;
 }
 
 /* --- place --- */
@@ -264,11 +293,12 @@ void judge_look(Judge *judge, const Attributes *asked, const guint8 *pixels, int
     verdict->seen[t] = -1;
   for (int i = 0; i < SPRITE_LABELS_AGREE; i++)
     sprite_label(judge->sprite, asked, 8000 + i, judge->labels[i]);
-  verdict->seen[TRAIT_SKIN] = look_at_colour(judge, pixels, REGION_SKIN, skin_colours, SKINS, asked->light);
+  verdict->seen[TRAIT_SKIN] =
+      look_at_colour(judge, pixels, REGION_SKIN, LIT, skin_colours, SKINS, asked->light);
   if (asked->hair != HAIR_BALD)
-    verdict->seen[TRAIT_TINT] = look_at_colour(judge, pixels, REGION_HAIR, tint_colours, TINTS, asked->light);
-  verdict->seen[TRAIT_CLOTH] =
-      look_at_colour(judge, pixels, REGION_CLOTHES, cloth_colours, CLOTHS, asked->light);
+    verdict->seen[TRAIT_TINT] =
+        look_at_colour(judge, pixels, REGION_HAIR, 0.5, tint_colours, TINTS, asked->light);
+  verdict->seen[TRAIT_CLOTH] = look_at_clothes(judge, asked, pixels);
   verdict->seen[TRAIT_PLACE] = look_at_place(judge, pixels, asked->light);
   for (int t = TRAIT_EYEWEAR; t < traits; t++)
     verdict->seen[t] = look_at_shape(judge, asked, pixels, (Trait)t);

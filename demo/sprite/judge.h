@@ -1,7 +1,8 @@
 /* Whether pictures show what their captions ask for, measured in the pixels.
  *
- * Colours: the median of a region, which is where six label renders of the same attributes with different
- * jitter agree, belongs to the nearest colour of the palette under the caption's light. Place: the mean
+ * Colours: a region is where six label renders of the same attributes with different jitter agree. The median
+ * of hair, the lit part of skin and most of the clothes' pixels belong to the nearest colour of the palette
+ * under the caption's light. Place: the mean
  * background that is nearest in the region that six label renders agree to be background. Shapes (glasses,
  * beard, …): the value whose true renders, everything else as asked, come nearest where the values differ. */
 #pragma once
