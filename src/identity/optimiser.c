@@ -180,33 +180,52 @@ void optimiser_step(Optimiser *optimiser, double rate) {
 
 /* --- Newton and Schulz --- */
 
+#define MUON_STEPS 5
+
 gint64 muon_work(gint64 rows, gint64 cols) {
   gint64 small = MIN(rows, cols);
-  return rows * cols + 2 * small * small;
+  return rows * cols + 4 * small * small;
 }
 
-/* X ← a X + (b A + c A²) X with A = X Xᵀ on the shorter side: an odd polynomial that pulls all singular
- * values towards 1 (coefficients of K. Jordan, 2024). Where there are more rows than columns the same is done
- * with A = Xᵀ X from the right. */
+static void square_product(const float *a, const float *b, gint64 side, float alpha, float beta, float *c) {
+  op_gemm(FALSE, FALSE, side, side, side, alpha, a, side, b, side, beta, c, side);
+}
+
+/* X ← P X with P = a I + b A + c A² and A = X Xᵀ, on the shorter side (where there are more rows than
+ * columns, X P with A = Xᵀ X): an odd polynomial that pulls all singular values towards 1, with the
+ * coefficients of K. Jordan, 2024. All these matrices are polynomials of the first A and change places
+ * freely, so the steps need not touch X: the product of all P is gathered, the next A is P A P, and X is
+ * multiplied once. */
 void muon_orthogonalise(float *u, gint64 rows, gint64 cols, float *work) {
   static const float a = 3.4445f, b = -4.7750f, c = 2.0315f;
-  gint64 count = rows * cols, small = MIN(rows, cols);
+  gint64 count = rows * cols, small = MIN(rows, cols), square = small * small;
   gboolean tall = rows > cols;
-  float *next = work, *gram = work + count, *polynomial = gram + small * small;
+  float *gram = work, *p = gram + square, *product = p + square, *spare = product + square;
+  float *result = work + 4 * square;
   float inverse = (float)(1 / (sqrt(square_sum(u, count)) + 1e-7));
   for (gint64 i = 0; i < count; i++)
     u[i] *= inverse;
-  for (int step = 0; step < 5; step++) {
-    op_gemm(tall, !tall, small, small, tall ? rows : cols, 1, u, cols, u, cols, 0, gram, small);
-    memcpy(polynomial, gram, sizeof *gram * (gsize)(small * small));
-    op_gemm(FALSE, FALSE, small, small, small, c, gram, small, gram, small, b, polynomial, small);
-    memcpy(next, u, sizeof *u * (gsize)count);
-    if (tall)
-      op_gemm(FALSE, FALSE, rows, cols, cols, 1, u, cols, polynomial, cols, a, next, cols);
-    else
-      op_gemm(FALSE, FALSE, rows, cols, rows, 1, polynomial, rows, u, cols, a, next, cols);
-    memcpy(u, next, sizeof *u * (gsize)count);
+  op_gemm(tall, !tall, small, small, tall ? rows : cols, 1, u, cols, u, cols, 0, gram, small);
+  memset(product, 0, sizeof *product * (gsize)square);
+  for (gint64 i = 0; i < small; i++)
+    product[i * small + i] = 1;
+  for (int step = 0; step < MUON_STEPS; step++) {
+    memcpy(p, gram, sizeof *p * (gsize)square);
+    square_product(gram, gram, small, c, b, p);
+    for (gint64 i = 0; i < small; i++)
+      p[i * small + i] += a;
+    square_product(product, p, small, 1, 0, spare);
+    memcpy(product, spare, sizeof *product * (gsize)square);
+    if (step + 1 == MUON_STEPS)
+      break;
+    square_product(gram, p, small, 1, 0, spare);
+    square_product(spare, p, small, 1, 0, gram);
   }
+  if (tall)
+    op_gemm(FALSE, FALSE, rows, cols, cols, 1, u, cols, product, cols, 0, result, cols);
+  else
+    op_gemm(FALSE, FALSE, rows, cols, rows, 1, product, rows, u, cols, 0, result, cols);
+  memcpy(u, result, sizeof *u * (gsize)count);
 }
 
 /* --- state --- */

@@ -104,6 +104,63 @@ static void newton_and_schulz_follow_their_polynomial(void **state) {
   }
 }
 
+/* x ← (a I + b A + c A²) x step by step, in double. */
+static void plain_steps(double *x, gint64 rows, gint64 cols) {
+  double norm = 0;
+  g_autofree double *gram = g_new(double, (gsize)(rows * rows)), *p = g_new(double, (gsize)(rows * rows)),
+                    *next = g_new(double, (gsize)(rows * cols));
+  for (gint64 i = 0; i < rows * cols; i++)
+    norm += x[i] * x[i];
+  for (gint64 i = 0; i < rows * cols; i++)
+    x[i] /= sqrt(norm);
+  for (int step = 0; step < 5; step++) {
+    for (gint64 i = 0; i < rows * rows; i++) {
+      gram[i] = 0;
+      for (gint64 k = 0; k < cols; k++)
+        gram[i] += x[i / rows * cols + k] * x[i % rows * cols + k];
+    }
+    for (gint64 i = 0; i < rows * rows; i++) {
+      p[i] = (i / rows == i % rows) * 3.4445 - 4.775 * gram[i];
+      for (gint64 k = 0; k < rows; k++)
+        p[i] += 2.0315 * gram[i / rows * rows + k] * gram[k * rows + i % rows];
+    }
+    for (gint64 i = 0; i < rows * cols; i++) {
+      next[i] = 0;
+      for (gint64 k = 0; k < rows; k++)
+        next[i] += p[i / cols * rows + k] * x[k * cols + i % cols];
+    }
+    memcpy(x, next, sizeof *x * (gsize)(rows * cols));
+  }
+}
+
+/* Full matrices of every form; in one of them half of the rows are nearly the same, so that its singular
+ * values are far apart. */
+static void newton_and_schulz_are_exact_enough(void **state) {
+  static const gint64 sizes[][2] = {{24, 24}, {24, 200}, {200, 24}, {40, 56}};
+  double worst = 0;
+  for (gsize s = 0; s < 2 * G_N_ELEMENTS(sizes); s++) {
+    gint64 rows = sizes[s / 2][0], cols = sizes[s / 2][1], count = rows * cols;
+    g_autofree float *u = g_new(float, (gsize)count), *work = g_new(float, (gsize)muon_work(rows, cols));
+    g_autofree double *x = g_new(double, (gsize)count);
+    gint64 small = MIN(rows, cols);
+    for (gint64 row = 0; row < rows; row++)
+      for (gint64 col = 0; col < cols; col++) {
+        gint64 key = (s % 2 ? row / 2 : row) * 911 + col * 37;
+        u[row * cols + col] =
+            (float)(sin((double)(key * key % 1013)) + 1e-3 * cos((double)(row * cols + col)));
+        /* The plain one knows only more columns than rows. */
+        x[rows > cols ? col * rows + row : row * cols + col] = u[row * cols + col];
+      }
+    plain_steps(x, small, count / small);
+    muon_orthogonalise(u, rows, cols, work);
+    for (gint64 row = 0; row < rows; row++)
+      for (gint64 col = 0; col < cols; col++)
+        worst = fmax(worst, fabs(u[row * cols + col] - x[rows > cols ? col * rows + row : row * cols + col]));
+  }
+  printf("  off by %.1e (at most 1e-3)\n", worst);
+  assert_true(worst <= 1e-3);
+}
+
 /* Entries of a matrix move by about twice the rate (root mean square), whatever its form. */
 static void muon_moves_by_twice_the_rate(void **state) {
   g_auto(Model) model = {0};
@@ -247,6 +304,7 @@ static void threads_change_nothing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(newton_and_schulz_follow_their_polynomial),
+      cmocka_unit_test(newton_and_schulz_are_exact_enough),
       cmocka_unit_test(muon_moves_by_twice_the_rate),
       cmocka_unit_test(a_kept_state_goes_on_bit_for_bit),
       cmocka_unit_test(a_spoilt_state_is_refused),
