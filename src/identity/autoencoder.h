@@ -55,3 +55,20 @@ void blocks_fit_add(BlocksFit *fit, const float *picture, gint64 height, gint64 
  * deviation to the power `power`, times one factor so that the tokens' mean variance is 1: 1 makes all alike,
  * 0 leaves their proportions. FAULT_USAGE where there were fewer than 768 blocks; FAULT_OUTPUT. */
 gboolean blocks_fit_write(BlocksFit *fit, double power, const char *path, GError **error);
+
+/* --- learning a refinement --- */
+/* Trains the small network that follows a block transform. The caller makes the damage: tokens as a generator
+ * would give them, noise and all, and the pictures that they should have been. It begins as if it were not
+ * there. */
+typedef struct BlocksRefiner BlocksRefiner;
+/* path: a block transform; a refinement that is in it already is trained on. FAULT_INPUT. */
+BlocksRefiner *blocks_refiner_new(const char *path, guint64 seed, GError **error);
+void blocks_refiner_free(BlocksRefiner *refiner);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlocksRefiner, blocks_refiner_free)
+/* One step of AdamW on n pictures [n, 3, height, width] and their tokens [n, height/16 · width/16, 128];
+ * returns the mean square error before it. rate: 2e-3 at first. FAULT_INPUT, with nothing changed, where the
+ * error is not finite: then a negative number is returned. */
+double blocks_refiner_step(BlocksRefiner *refiner, const float *tokens, const float *pictures, gint64 n,
+                           gint64 height, gint64 width, double rate, GError **error);
+/* The transform and the refinement as one file; FAULT_OUTPUT. */
+gboolean blocks_refiner_write(BlocksRefiner *refiner, const char *path, GError **error);

@@ -86,6 +86,8 @@ typedef struct Blocks Blocks;
 Blocks *blocks_open(const Safetensors *file, GError **error);
 void blocks_free(Blocks *blocks);
 void blocks_encode(Blocks *blocks, const float *picture, gint64 height, gint64 width, float *tokens);
+/* Without the refinement. */
+void blocks_decode_linear(Blocks *blocks, const float *tokens, gint64 height, gint64 width, float *picture);
 void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, gint64 height, gint64 width,
                    float *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Blocks, blocks_free)

@@ -7,10 +7,6 @@
 #include "identity/blocks_parts.h"
 #include <math.h>
 
-#define FOLD 4 /* pixels a side that become channels */
-#define FOLD_CHANNELS (3 * FOLD * FOLD)
-#define REFINE_LAYERS 4
-
 struct Blocks {
   float *mean;  /* [BLOCK_SIZE] */
   float *basis; /* [AUTOENCODER_CHANNELS, BLOCK_SIZE] */
@@ -116,16 +112,14 @@ void blocks_encode(Blocks *blocks, const float *picture, gint64 height, gint64 w
 
 /* The picture [3, h, w] as a map [48, h/4, w/4], or its correction added back. */
 static void fold(float *picture, gint64 height, gint64 width, float *map, gboolean add_back) {
-  for (gint64 c = 0; c < 3; c++)
-    for (gint64 y = 0; y < height; y++)
-      for (gint64 x = 0; x < width; x++) {
-        gint64 channel = (c * FOLD + y % FOLD) * FOLD + x % FOLD;
-        float *folded = map + (channel * (height / FOLD) + y / FOLD) * (width / FOLD) + x / FOLD;
-        float *flat = picture + (c * height + y) * width + x;
+  for (gint64 channel = 0; channel < FOLD_CHANNELS; channel++)
+    for (gint64 row = 0; row < height / FOLD; row++)
+      for (gint64 column = 0; column < width / FOLD; column++, map++) {
+        float *flat = picture + fold_place(channel, row, column, height, width);
         if (add_back)
-          *flat += *folded;
+          *flat += *map;
         else
-          *folded = *flat;
+          *map = *flat;
       }
 }
 
@@ -149,8 +143,7 @@ static void refine(Blocks *blocks, gint64 height, gint64 width, float *picture) 
   fold(picture, height, width, from, TRUE);
 }
 
-void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, gint64 height, gint64 width,
-                   float *picture) {
+void blocks_decode_linear(Blocks *blocks, const float *tokens, gint64 height, gint64 width, float *picture) {
   gint64 n = height / BLOCK_SIDE * (width / BLOCK_SIDE);
   float *rows = buffer_get(&blocks->rows, n * (BLOCK_SIZE + AUTOENCODER_CHANNELS));
   float *scaled = rows + n * BLOCK_SIZE;
@@ -164,6 +157,11 @@ void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, 
       picture[place(block / columns, block % columns, i, height, width)] =
           rows[block * BLOCK_SIZE + i] + blocks->mean[i];
     }
+}
+
+void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, gint64 height, gint64 width,
+                   float *picture) {
+  blocks_decode_linear(blocks, tokens, height, width, picture);
   watcher_see(watcher, picture, 3, height * width, "linear");
   if (blocks->refined)
     refine(blocks, height, width, picture);

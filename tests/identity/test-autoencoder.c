@@ -12,6 +12,7 @@
 #include "identity/autoencoder.h"
 #include "identity/blocks_parts.h"
 #include "identity/noise.h"
+#include "identity/transformer.h"
 #include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>
@@ -303,18 +304,24 @@ static void draw_made(guint64 number, int height, int width, float *picture) {
 
 #define FITTED 300
 
-static char *fit_made(const char *name, double power) {
+static void fit_made(const char *path, double power) {
   g_autoptr(BlocksFit) fit = blocks_fit_new();
   g_autofree float *picture = g_new(float, 3 * 128 * 128);
   for (guint64 i = 0; i < FITTED; i++) {
     draw_made(i, 128, 128, picture);
     blocks_fit_add(fit, picture, 128, 128);
   }
-  char *path = g_build_filename(folder, name, NULL);
   g_autoptr(GError) error = NULL;
   gint64 begin = g_get_monotonic_time();
   must(blocks_fit_write(fit, power, path, &error));
   printf("  fitted in %.2f s\n", (double)(g_get_monotonic_time() - begin) / 1e6);
+}
+
+/* One for all tests that only want to have one. */
+static char *fitted(void) {
+  char *path = g_build_filename(folder, "fitted.safetensors", NULL);
+  if (!g_file_test(path, G_FILE_TEST_EXISTS))
+    fit_made(path, .7);
   return path;
 }
 
@@ -326,7 +333,7 @@ static double plain_psnr(const float *a, const float *b, gint64 count) {
 }
 
 static void blocks_keep_made_pictures(void **state) {
-  g_autofree char *path = fit_made("blocks.safetensors", .7);
+  g_autofree char *path = fitted();
   g_autoptr(GError) error = NULL;
   g_autoptr(Autoencoder) autoencoder = autoencoder_open(path, &error);
   must(autoencoder);
@@ -352,7 +359,8 @@ static void blocks_keep_made_pictures(void **state) {
 }
 
 static void fitting_twice_gives_the_same_bytes(void **state) {
-  g_autofree char *first = fit_made("first.safetensors", .5), *second = fit_made("second.safetensors", .5);
+  g_autofree char *first = fitted(), *second = g_build_filename(folder, "second.safetensors", NULL);
+  fit_made(second, .7);
   g_autofree char *a = NULL, *b = NULL;
   gsize a_length, b_length;
   assert_true(g_file_get_contents(first, &a, &a_length, NULL));
@@ -402,7 +410,7 @@ static char *refined(const char *plain, float last) {
 }
 
 static void a_refinement_adds_its_output(void **state) {
-  g_autofree char *plain = fit_made("plain.safetensors", .7), *path = refined(plain, .5f);
+  g_autofree char *plain = fitted(), *path = refined(plain, .5f);
   g_autoptr(GError) error = NULL;
   g_autoptr(Autoencoder) without = autoencoder_open(plain, &error);
   must(without);
@@ -420,6 +428,105 @@ static void a_refinement_adds_its_output(void **state) {
         float added = c == 0 && y % 4 == 0 && x % 4 == 0 ? .5f * (linear[at] + 10) : 0;
         assert_true(fabsf(picture[at] - linear[at] - added) < 1e-5f);
       }
+}
+
+/* --- learning a refinement --- */
+
+#define BATCH 3
+#define SIDE 64
+#define BATCH_TOKENS (BATCH * 16)
+
+/* Pictures, and their tokens with noise. */
+static void make_batch(Autoencoder *autoencoder, guint64 number, float noise, float *pictures,
+                       float *tokens) {
+  g_autoptr(GError) error = NULL;
+  g_autofree float *damage = g_new(float, BATCH_TOKENS *AUTOENCODER_CHANNELS);
+  noise_fill(number, 21, BATCH_TOKENS * AUTOENCODER_CHANNELS, damage);
+  for (int i = 0; i < BATCH; i++) {
+    draw_made(number * BATCH + (guint64)i, SIDE, SIDE, pictures + i * 3 * SIDE * SIDE);
+    must(autoencoder_encode(autoencoder, pictures + i * 3 * SIDE * SIDE, SIDE, SIDE,
+                            tokens + i * 16 * AUTOENCODER_CHANNELS, &error));
+  }
+  for (int i = 0; i < BATCH_TOKENS * AUTOENCODER_CHANNELS; i++)
+    tokens[i] += noise * damage[i];
+}
+
+/* Along random directions the error changes as its gradient says. */
+static void the_refinement_has_the_right_gradient(void **state) {
+  g_autofree char *path = fitted();
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Autoencoder) autoencoder = autoencoder_open(path, &error);
+  must(autoencoder);
+  g_autoptr(BlocksRefiner) refiner = blocks_refiner_new(path, 3, &error);
+  must(refiner);
+  g_autofree float *pictures = g_new(float, BATCH * 3 * SIDE * SIDE);
+  g_autofree float *tokens = g_new(float, BATCH_TOKENS *AUTOENCODER_CHANNELS);
+  make_batch(autoencoder, 1, .3f, pictures, tokens);
+  const GArray *parameters = blocks_refiner_parameters(refiner);
+  assert_int_equal(parameters->len, 8);
+  const Parameter *last = &g_array_index(parameters, Parameter, 6);
+  noise_fill(5, 5, last->rows * last->cols, last->value); /* begins at zero */
+  for (gint64 k = 0; k < last->rows * last->cols; k++)
+    last->value[k] *= .02f;
+  for (guint i = 0; i < parameters->len; i++) {
+    const Parameter *parameter = &g_array_index(parameters, Parameter, i);
+    gint64 count = parameter->rows * parameter->cols;
+    g_autofree float *direction = g_new(float, (gsize)count);
+    g_autofree float *before = g_memdup2(parameter->value, sizeof(float) * (gsize)count);
+    noise_fill(i, 6, count, direction);
+    blocks_refiner_gradient(refiner, tokens, pictures, BATCH, SIDE, SIDE);
+    double slope = 0, sides[2], step = 2e-4;
+    for (gint64 k = 0; k < count; k++)
+      slope += (double)parameter->gradient[k] * direction[k];
+    for (int side = 0; side < 2; side++) {
+      for (gint64 k = 0; k < count; k++)
+        parameter->value[k] = before[k] + (float)(side ? step : -step) * direction[k];
+      sides[side] = blocks_refiner_gradient(refiner, tokens, pictures, BATCH, SIDE, SIDE);
+    }
+    memcpy(parameter->value, before, sizeof(float) * (gsize)count);
+    double found = (sides[1] - sides[0]) / (2 * step);
+    printf("  %-16s %+.6f, by differences %+.6f\n", parameter->name, slope, found);
+    assert_true(fabs(found - slope) < .01 * fabs(slope) + 2e-5);
+  }
+}
+
+static void a_refinement_learns_to_take_noise_out(void **state) {
+  g_autofree char *path = fitted(), *out = g_build_filename(folder, "r.safetensors", NULL);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Autoencoder) plain = autoencoder_open(path, &error);
+  must(plain);
+  g_autoptr(BlocksRefiner) refiner = blocks_refiner_new(path, 3, &error);
+  must(refiner);
+  g_autofree float *pictures = g_new(float, BATCH * 3 * SIDE * SIDE);
+  g_autofree float *tokens = g_new(float, BATCH_TOKENS *AUTOENCODER_CHANNELS);
+  make_batch(plain, 1000, .4f, pictures, tokens);
+  for (int step = 0; step < 40; step++)
+    assert_true(blocks_refiner_step(refiner, tokens, pictures, BATCH, SIDE, SIDE, 3e-3, &error) >= 0);
+  must(blocks_refiner_write(refiner, out, &error));
+  g_autoptr(Autoencoder) refined = autoencoder_open(out, &error);
+  must(refined);
+  g_autofree float *back = g_new(float, 3 * SIDE * SIDE);
+  double without = 0, with = 0;
+  for (int i = 0; i < BATCH; i++) {
+    const float *picture = pictures + i * 3 * SIDE * SIDE, *token = tokens + i * 16 * AUTOENCODER_CHANNELS;
+    must(autoencoder_decode(plain, token, SIDE, SIDE, back, &error));
+    without += plain_psnr(picture, back, 3 * SIDE * SIDE) / BATCH;
+    must(autoencoder_decode(refined, token, SIDE, SIDE, back, &error));
+    with += plain_psnr(picture, back, 3 * SIDE * SIDE) / BATCH;
+  }
+  printf("  %.2f dB without, %.2f dB with it\n", without, with);
+  assert_true(with > without + .3);
+  /* Going on from the file: the error is that of the file's pictures. */
+  g_autoptr(BlocksRefiner) further = blocks_refiner_new(out, 9, &error);
+  must(further);
+  double mean =
+      blocks_refiner_gradient(further, tokens + 2 * 16 * 128, pictures + 2 * 3 * SIDE * SIDE, 1, SIDE, SIDE);
+  double psnr_there = 10 * log10(4 / mean),
+         psnr_here = plain_psnr(pictures + 2 * 3 * SIDE * SIDE, back, 3 * SIDE * SIDE);
+  assert_true(fabs(psnr_there - psnr_here) < 1e-3);
+  tokens[7] = NAN;
+  assert_true(blocks_refiner_step(further, tokens, pictures, BATCH, SIDE, SIDE, 2e-3, &error) < 0);
+  assert_true(g_error_matches(error, FAULT, FAULT_INPUT));
 }
 
 /* --- pictures in bytes --- */
@@ -539,6 +646,8 @@ int main(void) {
       cmocka_unit_test(fitting_twice_gives_the_same_bytes),
       cmocka_unit_test(too_few_blocks_are_refused),
       cmocka_unit_test(a_refinement_adds_its_output),
+      cmocka_unit_test(the_refinement_has_the_right_gradient),
+      cmocka_unit_test(a_refinement_learns_to_take_noise_out),
       cmocka_unit_test(bytes_come_back_exactly),
       cmocka_unit_test(files_with_missing_or_misshapen_tensors_are_refused),
       cmocka_unit_test(blocks_that_cannot_be_are_refused),
