@@ -31,6 +31,7 @@ extern const gsize command_count;
 int command_render(int argc, char **argv);
 int command_character(int argc, char **argv);
 int command_scene(int argc, char **argv);
+int command_train(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_pose(int argc, char **argv);
 int command_inspect(int argc, char **argv);

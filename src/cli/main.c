@@ -14,6 +14,8 @@ const Command commands[] = {
      "put a character into the motion of a video", command_render},
     {"character", "PICTURE -o FOLDER", "make a character from one picture", command_character},
     {"scene", "VIDEO -o FOLDER", "prepare a driving video", command_scene},
+    {"train", "PICTURE... --name NAME -o CHARACTER", "learn a character from ten to thirty pictures",
+     command_train},
     {"generate", "CHARACTER|MODEL \"PROMPT\"… -o FOLDER", "draw a character, or anything else, from a prompt",
      command_generate},
     {"pose", "PICTURE|VIDEO", "find people and their joints", command_pose},

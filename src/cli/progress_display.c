@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define BAR_WIDTH 24
@@ -15,7 +16,7 @@ static struct {
   Progress *progress;
   gboolean quiet, terminal, line_open;
   char *stage;
-  gint64 stage_began, last_drawn;
+  gint64 stage_began, stage_first, last_drawn; /* stage_first: done when it began */
   int log_step;
 } display;
 
@@ -43,9 +44,10 @@ static void draw_bar(gint64 done, gint64 total) {
   for (int i = 0; i < BAR_WIDTH; i++)
     bar[i] = i < filled ? '#' : '.';
   bar[BAR_WIDTH] = 0;
-  seconds_left(done, total, elapsed, left, sizeof left);
-  if (elapsed > 0.5 && done > 0)
-    g_snprintf(rate, sizeof rate, "  %.1f/s", (double)done / elapsed);
+  gint64 since = done - display.stage_first;
+  seconds_left(since, total - display.stage_first, elapsed, left, sizeof left);
+  if (elapsed > 0.5 && since > 0)
+    g_snprintf(rate, sizeof rate, "  %.1f/s", (double)since / elapsed);
   fprintf(stderr, "\r\033[K%-22s [%s] %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT "%s%s", display.stage, bar,
           done, total, rate, left);
   display.line_open = TRUE;
@@ -58,13 +60,19 @@ static void draw_log(gint64 done, gint64 total) {
   display.log_step = step;
   double elapsed = (double)(g_get_monotonic_time() - display.stage_began) / G_USEC_PER_SEC;
   fprintf(stderr, "%s: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT ", %.1f/s\n", display.stage, done,
-          total, elapsed > 0 ? (double)done / elapsed : 0.0);
+          total, elapsed > 0 ? (double)(done - display.stage_first) / elapsed : 0.0);
 }
 
 static void close_line(void) {
   if (display.line_open)
     fputc('\n', stderr);
   display.line_open = FALSE;
+}
+
+/* What follows a comma may change within a stage. */
+static gboolean same_stage(const char *a, const char *b) {
+  gsize length = strcspn(a, ",");
+  return b && length == strcspn(b, ",") && strncmp(a, b, length) == 0;
 }
 
 /* A stage without a total is told once; one with a total moves a bar. */
@@ -77,14 +85,15 @@ static void on_progress(const char *stage, gint64 done, gint64 total, gpointer u
     return;
   }
   gint64 now = g_get_monotonic_time();
-  if (g_strcmp0(stage, display.stage) != 0) {
+  if (!same_stage(stage, display.stage)) {
     close_line();
-    g_free(display.stage);
-    display.stage = g_strdup(stage);
     display.stage_began = now;
+    display.stage_first = done;
     display.last_drawn = 0;
     display.log_step = 0;
   }
+  g_free(display.stage);
+  display.stage = g_strdup(stage);
   if (!display.terminal) {
     draw_log(done, total);
   } else if (now - display.last_drawn >= TERMINAL_INTERVAL_US || done >= total) {
