@@ -9,7 +9,6 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 #include <dnnl.h>
-#include <omp.h>
 
 /* Tiles: large enough that packing the operands is little beside multiplying them, small enough that there
  * are several for each thread. */
@@ -84,23 +83,35 @@ static void gemm_turned(gint64 m, gint64 n, gint64 k, float alpha, const float *
   }
 }
 
+typedef struct {
+  gboolean transpose_a, transpose_b, turned;
+  gint64 m, n, k, lda, ldb, ldc;
+  float alpha, beta;
+  const float *a, *b;
+  Tiling tiles;
+} Product;
+
+static void multiply_tile(const Product *p, gint64 item, float *c) {
+  gint64 row = item % p->tiles.down * p->tiles.rows, col = item / p->tiles.down * p->tiles.cols;
+  gint64 rows = MIN(p->tiles.rows, p->m - row), cols = MIN(p->tiles.cols, p->n - col);
+  const float *a = p->a + (p->transpose_a ? row : row * p->lda);
+  const float *b = p->b + (p->transpose_b ? col * p->ldb : col);
+  c += row * p->ldc + col;
+  if (p->turned)
+    gemm_turned(rows, cols, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta, c, p->ldc);
+  else
+    gemm_here(p->transpose_a, p->transpose_b, rows, cols, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta, c,
+              p->ldc);
+}
+
 void op_gemm(gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k, float alpha,
              const float *a, gint64 lda, const float *b, gint64 ldb, float beta, float *c, gint64 ldc) {
   if (m <= 0 || n <= 0)
     return;
   Tiling tiles = tiling_of(m, n, TILE_ROWS, TILE_COLS);
   gboolean turned = transpose_b && !transpose_a && tiles.rows >= TURN_ROWS && k > 0;
-#pragma omp parallel for schedule(dynamic) if (m * n * k > WORTH_THREADS)
-  for (gint64 tile = 0; tile < tiles.down * tiles.across; tile++) {
-    gint64 row = tile % tiles.down * tiles.rows, col = tile / tiles.down * tiles.cols;
-    gint64 rows = MIN(tiles.rows, m - row), cols = MIN(tiles.cols, n - col);
-    const float *a_tile = a + (transpose_a ? row : row * lda), *b_tile = b + (transpose_b ? col * ldb : col);
-    float *c_tile = c + row * ldc + col;
-    if (turned)
-      gemm_turned(rows, cols, k, alpha, a_tile, lda, b_tile, ldb, beta, c_tile, ldc);
-    else
-      gemm_here(transpose_a, transpose_b, rows, cols, k, alpha, a_tile, lda, b_tile, ldb, beta, c_tile, ldc);
-  }
+  Product product = {transpose_a, transpose_b, turned, m, n, k, lda, ldb, ldc, alpha, beta, a, b, tiles};
+  EACH_NEXT(item, tiles.down * tiles.across, m * n * k / PRODUCTS, multiply_tile(&product, item, c));
 }
 
 /* --- bf16 --- */

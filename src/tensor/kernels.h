@@ -6,6 +6,7 @@
 #pragma once
 #include <glib.h>
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
@@ -16,8 +17,33 @@
 
 #define LANES 16
 
-/* Below this many elements or multiplications, waking the threads costs more than the work. */
+/* What costs less than so many elements' sake is not worth waking the threads for; a product's share of an
+ * element is PRODUCTS multiplications. */
 #define WORTH_THREADS 32768
+#define PRODUCTS 32
+
+/* A statement for `index` from 0 to `count` in steps of `step`, on all threads where the cost is worth it.
+ * Where it is not, or where the caller's caller has divided its work among the threads already, OpenMP is not
+ * asked: even a team of one takes a while to assemble. EACH gives every thread one stretch, EACH_NEXT whoever
+ * is free the next. */
+#define EACH(index, count, step, cost, ...) EACH_BY(static, index, count, step, cost, __VA_ARGS__)
+#define EACH_NEXT(index, count, cost, ...) EACH_BY(dynamic, index, count, 1, cost, __VA_ARGS__)
+#define EACH_BY(how, index, count, step, cost, ...)                                                          \
+  do {                                                                                                       \
+    if (threads_pay(cost)) {                                                                                 \
+      EACH_PRAGMA(omp parallel for schedule(how))                                                            \
+      for (gint64 index = 0; index < (count); index += (step))                                               \
+        __VA_ARGS__;                                                                                         \
+    } else {                                                                                                 \
+      for (gint64 index = 0; index < (count); index += (step))                                               \
+        __VA_ARGS__;                                                                                         \
+    }                                                                                                        \
+  } while (0)
+#define EACH_PRAGMA(text) _Pragma(#text)
+
+static inline gboolean threads_pay(gint64 cost) {
+  return cost > WORTH_THREADS && !omp_in_parallel() && omp_get_max_threads() > 1;
+}
 
 /* The calling thread's own memory, kept until the thread ends and grown when needed; 64-byte aligned. What
  * lay there before is lost. One area per use, so that an operation may call another. */

@@ -115,9 +115,8 @@ static void attend_tile(const AttentionShape *s, gint64 head, gint64 first, cons
 void op_attention(const AttentionShape *shape, const float *q, const float *k, const float *v, float *y,
                   float *lse) {
   gint64 tiles = (shape->n + QUERIES - 1) / QUERIES;
-#pragma omp parallel for schedule(dynamic) if (shape->n * shape->m * shape->heads > WORTH_THREADS)
-  for (gint64 item = 0; item < tiles * shape->heads; item++)
-    attend_tile(shape, item / tiles, item % tiles * QUERIES, q, k, v, y, lse);
+  EACH_NEXT(item, tiles * shape->heads, shape->n * shape->m * shape->heads * shape->width / PRODUCTS,
+            attend_tile(shape, item / tiles, item % tiles * QUERIES, q, k, v, y, lse));
 }
 
 /* P in place of scores. */
@@ -219,7 +218,6 @@ static void attend_head_d(const AttentionShape *s, gint64 head, const float *q, 
 void op_attention_d(const AttentionShape *shape, const float *q, const float *k, const float *v,
                     const float *y, const float *lse, const float *d_y, float *d_q, float *d_k, float *d_v) {
   g_return_if_fail(!shape->causal && shape->kv_heads == shape->heads);
-#pragma omp parallel for schedule(dynamic) if (shape->n * shape->m * shape->heads > WORTH_THREADS)
-  for (gint64 head = 0; head < shape->heads; head++)
-    attend_head_d(shape, head, q, k, v, y, lse, d_y, d_q, d_k, d_v);
+  EACH_NEXT(head, shape->heads, shape->n * shape->m * shape->heads * shape->width / PRODUCTS,
+            attend_head_d(shape, head, q, k, v, y, lse, d_y, d_q, d_k, d_v));
 }

@@ -19,9 +19,8 @@ WIDEST static void swiglu_row(const float *g, const float *u, gint64 width, floa
 }
 
 void op_swiglu(const float *x, gint64 n, gint64 width, gint64 stride, float *y, gint64 y_stride) {
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    swiglu_row(x + row * stride, x + row * stride + width, width, y + row * y_stride);
+  EACH(row, n, 1, n * width,
+       swiglu_row(x + row * stride, x + row * stride + width, width, y + row * y_stride));
 }
 
 WIDEST static void swiglu_row_d(const float *g, const float *u, const float *d_y, gint64 width, float *d_g,
@@ -35,10 +34,9 @@ WIDEST static void swiglu_row_d(const float *g, const float *u, const float *d_y
 
 void op_swiglu_d(const float *x, const float *d_y, gint64 n, gint64 width, gint64 stride, gint64 y_stride,
                  float *d_x) {
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    swiglu_row_d(x + row * stride, x + row * stride + width, d_y + row * y_stride, width, d_x + row * stride,
-                 d_x + row * stride + width);
+  EACH(row, n, 1, n * width,
+       swiglu_row_d(x + row * stride, x + row * stride + width, d_y + row * y_stride, width,
+                    d_x + row * stride, d_x + row * stride + width));
 }
 
 WIDEST static void silu_block(const float *x, gint64 count, float *y) {
@@ -47,9 +45,7 @@ WIDEST static void silu_block(const float *x, gint64 count, float *y) {
 }
 
 void op_silu(const float *x, gint64 n, float *y) {
-#pragma omp parallel for schedule(static) if (n > WORTH_THREADS)
-  for (gint64 first = 0; first < n; first += BLOCK)
-    silu_block(x + first, MIN(BLOCK, n - first), y + first);
+  EACH(first, n, BLOCK, n, silu_block(x + first, MIN(BLOCK, n - first), y + first));
 }
 
 WIDEST static void silu_block_d(const float *x, const float *d_y, gint64 count, gboolean add, float *d_x) {
@@ -60,9 +56,7 @@ WIDEST static void silu_block_d(const float *x, const float *d_y, gint64 count, 
 }
 
 void op_silu_d(const float *x, const float *d_y, gint64 n, gboolean add, float *d_x) {
-#pragma omp parallel for schedule(static) if (n > WORTH_THREADS)
-  for (gint64 first = 0; first < n; first += BLOCK)
-    silu_block_d(x + first, d_y + first, MIN(BLOCK, n - first), add, d_x + first);
+  EACH(first, n, BLOCK, n, silu_block_d(x + first, d_y + first, MIN(BLOCK, n - first), add, d_x + first));
 }
 
 WIDEST static void gate_row(const float *gate, const float *o, gint64 width, float *x) {
@@ -71,9 +65,7 @@ WIDEST static void gate_row(const float *gate, const float *o, gint64 width, flo
 }
 
 void op_gate(const float *gate, const float *o, gint64 n, gint64 width, float *x) {
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    gate_row(gate, o + row * width, width, x + row * width);
+  EACH(row, n, 1, n * width, gate_row(gate, o + row * width, width, x + row * width));
 }
 
 WIDEST static void gate_row_d(const float *gate, const float *d_x, gint64 width, float *d_o) {
@@ -96,11 +88,7 @@ WIDEST static void gate_columns(const float *o, const float *d_x, gint64 n, gint
 void op_gate_d(const float *gate, const float *o, const float *d_x, gint64 n, gint64 width, float *d_o,
                float *d_gate) {
   if (d_gate) {
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-    for (gint64 first = 0; first < width; first += COLUMNS)
-      gate_columns(o, d_x, n, width, first, d_gate);
+    EACH(first, width, COLUMNS, n * width, gate_columns(o, d_x, n, width, first, d_gate));
   }
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    gate_row_d(gate, d_x + row * width, width, d_o + row * width);
+  EACH(row, n, 1, n * width, gate_row_d(gate, d_x + row * width, width, d_o + row * width));
 }

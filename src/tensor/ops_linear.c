@@ -42,29 +42,35 @@ WIDEST static void copy_tile(const float *tile, gint64 rows, gint64 cols, gboole
 
 static const guint16 *rounded(const float *x, gint64 count) {
   guint16 *narrowed = scratch(SCRATCH_ROUNDED, sizeof *narrowed * (gsize)count);
-#pragma omp parallel for schedule(static) if (count > WORTH_THREADS)
-  for (gint64 first = 0; first < count; first += BLOCK)
-    narrow(x + first, MIN(BLOCK, count - first), narrowed + first);
+  EACH(first, count, BLOCK, count, narrow(x + first, MIN(BLOCK, count - first), narrowed + first));
   return narrowed;
 }
 
-/* y[n, to] (+)= x[n, from] · op(w), stride: of w's rows. */
-static gboolean linear_bf16(const float *x, gint64 n, gint64 from, gint64 to, const guint16 *w, gint64 stride,
-                            gboolean transpose, gboolean add, float *y) {
+/* y[n, to] (+)= x[n, from] · op(w); stride: of w's rows. */
+typedef struct {
+  gint64 n, from, to, stride;
+  const guint16 *w;
+  gboolean transpose, add;
+  Tiling tiles;
+} Layer;
+
+static void tile_bf16(const Layer *l, gint64 item, const guint16 *x, float *y) {
+  gint64 row = item % l->tiles.down * l->tiles.rows, col = item / l->tiles.down * l->tiles.cols;
+  gint64 rows = MIN(l->tiles.rows, l->n - row), cols = MIN(l->tiles.cols, l->to - col);
+  float *tile = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(rows * cols));
+  if (!gemm_here_bf16(l->transpose, rows, cols, l->from, x + row * l->from, l->from,
+                      l->w + (l->transpose ? col * l->stride : col), l->stride, tile))
+    g_error("A matrix product in bf16 failed.");
+  copy_tile(tile, rows, cols, l->add, y + row * l->to + col, l->to);
+}
+
+static gboolean linear_bf16(Layer l, const float *x, float *y) {
   if (!gemm_has_bf16())
     return FALSE;
-  const guint16 *narrowed = rounded(x, n * from);
-  Tiling tiles = tiling_of(n, to, TILE_ROWS, TILE_COLS);
-#pragma omp parallel for schedule(dynamic) if (n * from * to > WORTH_THREADS)
-  for (gint64 item = 0; item < tiles.down * tiles.across; item++) {
-    gint64 row = item % tiles.down * tiles.rows, col = item / tiles.down * tiles.cols;
-    gint64 rows = MIN(tiles.rows, n - row), cols = MIN(tiles.cols, to - col);
-    float *tile = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(rows * cols));
-    if (!gemm_here_bf16(transpose, rows, cols, from, narrowed + row * from, from,
-                        w + (transpose ? col * stride : col), stride, tile))
-      g_error("A matrix product in bf16 failed.");
-    copy_tile(tile, rows, cols, add, y + row * to + col, to);
-  }
+  const guint16 *narrowed = rounded(x, l.n * l.from);
+  l.tiles = tiling_of(l.n, l.to, TILE_ROWS, TILE_COLS);
+  EACH_NEXT(item, l.tiles.down * l.tiles.across, l.n * l.from * l.to / PRODUCTS,
+            tile_bf16(&l, item, narrowed, y));
   return TRUE;
 }
 
@@ -82,54 +88,55 @@ WIDEST static float dot_bf16(const guint16 *w, const float *x, gint64 count) {
 }
 
 static void linear_few(const float *x, gint64 n, const Weights *w, float *y) {
-#pragma omp parallel for schedule(static) if (w->rows * w->cols > WORTH_THREADS)
-  for (gint64 row = 0; row < w->rows; row++)
-    for (gint64 i = 0; i < n; i++)
-      y[i * w->rows + row] = dot_bf16((const guint16 *)w->data + row * w->cols, x + i * w->cols, w->cols);
+  const guint16 *data = w->data;
+  for (gint64 i = 0; i < n; i++)
+    EACH(row, w->rows, 1, w->rows * w->cols,
+         y[i * w->rows + row] = dot_bf16(data + row * w->cols, x + i * w->cols, w->cols));
 }
 
 /* --- fp32 arithmetic --- */
 
-/* y[n, to] (+)= x[n, from] · op(w). Each thread takes columns of y; along the inner axis panels follow one
- * another. */
-static void linear_widened(const float *x, gint64 n, gint64 from, gint64 to, const guint16 *w, gint64 stride,
-                           gboolean transpose, gboolean add, float *y) {
-  Tiling tiles = tiling_of(1, to, 1, PANEL_SIDE);
-#pragma omp parallel for schedule(dynamic) if (n * from * to > WORTH_THREADS)
-  for (gint64 item = 0; item < tiles.across; item++) {
-    gint64 first = item * tiles.cols, side = MIN(tiles.cols, to - first);
-    float *wide = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(MIN(from, PANEL_DEPTH) * side));
-    for (gint64 inner = 0; inner < from; inner += PANEL_DEPTH) {
-      gint64 depth = MIN(PANEL_DEPTH, from - inner);
-      if (transpose)
-        turn_bf16(w + first * stride + inner, side, depth, stride, wide);
-      else
-        widen(w + inner * stride + first, depth, side, stride, wide);
-      gemm_here(FALSE, FALSE, n, side, depth, 1, x + inner, from, wide, side, add || inner ? 1 : 0, y + first,
-                to);
-    }
+/* Some columns of y; along the inner axis panels follow one another. */
+static void tile_widened(const Layer *l, gint64 item, const float *x, float *y) {
+  gint64 first = item * l->tiles.cols, side = MIN(l->tiles.cols, l->to - first);
+  float *wide = scratch(SCRATCH_PANEL, sizeof(float) * (gsize)(MIN(l->from, PANEL_DEPTH) * side));
+  for (gint64 inner = 0; inner < l->from; inner += PANEL_DEPTH) {
+    gint64 depth = MIN(PANEL_DEPTH, l->from - inner);
+    if (l->transpose)
+      turn_bf16(l->w + first * l->stride + inner, side, depth, l->stride, wide);
+    else
+      widen(l->w + inner * l->stride + first, depth, side, l->stride, wide);
+    gemm_here(FALSE, FALSE, l->n, side, depth, 1, x + inner, l->from, wide, side, l->add || inner ? 1 : 0,
+              y + first, l->to);
   }
+}
+
+static void linear_widened(Layer l, const float *x, float *y) {
+  l.tiles = tiling_of(1, l.to, 1, PANEL_SIDE);
+  EACH_NEXT(item, l.tiles.across, l.n * l.from * l.to / PRODUCTS, tile_widened(&l, item, x, y));
 }
 
 /* --- the layer --- */
 
 void op_linear(const float *x, gint64 n, const Weights *w, Arithmetic arithmetic, float *y) {
   gint64 out = w->rows, in = w->cols;
+  Layer layer = {n, in, out, in, w->data, TRUE, FALSE, {0}};
   if (w->dtype == DTYPE_F32)
     op_gemm(FALSE, TRUE, n, out, in, 1, x, in, w->data, in, 0, y, out);
   else if (n <= FEW_ROWS)
     linear_few(x, n, w, y);
-  else if (arithmetic != ARITHMETIC_BF16 || !linear_bf16(x, n, in, out, w->data, in, TRUE, FALSE, y))
-    linear_widened(x, n, in, out, w->data, in, TRUE, FALSE, y);
+  else if (arithmetic != ARITHMETIC_BF16 || !linear_bf16(layer, x, y))
+    linear_widened(layer, x, y);
 }
 
 void op_linear_d_x(const float *d_y, gint64 n, const Weights *w, Arithmetic arithmetic, gboolean add,
                    float *d_x) {
   gint64 out = w->rows, in = w->cols;
+  Layer layer = {n, out, in, in, w->data, FALSE, add, {0}};
   if (w->dtype == DTYPE_F32)
     op_gemm(FALSE, FALSE, n, in, out, 1, d_y, out, w->data, in, add ? 1 : 0, d_x, in);
-  else if (arithmetic != ARITHMETIC_BF16 || !linear_bf16(d_y, n, out, in, w->data, in, FALSE, add, d_x))
-    linear_widened(d_y, n, out, in, w->data, in, FALSE, add, d_x);
+  else if (arithmetic != ARITHMETIC_BF16 || !linear_bf16(layer, d_y, d_x))
+    linear_widened(layer, d_y, d_x);
 }
 
 void op_linear_d_w(const float *x, const float *d_y, gint64 n, gint64 in, gint64 out, gboolean add,

@@ -45,6 +45,10 @@ static inline RowNorm layer_norm_of(const float *x, gint64 width) {
   return (RowNorm){mean, 1.f / sqrtf(variance + LAYERNORM_EPS)};
 }
 
+WIDEST static void layernorm_statistics(const float *x, gint64 width, RowNorm *norm) {
+  *norm = layer_norm_of(x, width);
+}
+
 WIDEST static void layernorm_row(const float *x, gint64 width, const float *scale, const float *shift,
                                  float *y) {
   RowNorm norm = layer_norm_of(x, width);
@@ -54,9 +58,7 @@ WIDEST static void layernorm_row(const float *x, gint64 width, const float *scal
 
 void op_layernorm_mod(const float *x, gint64 n, gint64 width, const float *scale, const float *shift,
                       float *y) {
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    layernorm_row(x + row * width, width, scale, shift, y + row * width);
+  EACH(row, n, 1, n * width, layernorm_row(x + row * width, width, scale, shift, y + row * width));
 }
 
 WIDEST static void layernorm_row_d(const float *x, const float *d_y, gint64 width, const float *scale,
@@ -104,17 +106,17 @@ void op_layernorm_mod_d(const float *x, const float *d_y, gint64 n, gint64 width
                         gboolean add, float *d_x, float *d_scale, float *d_shift) {
   /* The sums over rows come first, so that d_x may be d_y. */
   RowNorm *norm = scratch(SCRATCH_ROWS, sizeof(RowNorm) * (gsize)n);
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    norm[row] = layer_norm_of(x + row * width, width);
+  EACH(row, n, 1, n * width, layernorm_statistics(x + row * width, width, norm + row));
   if (d_scale || d_shift) {
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-    for (gint64 first = 0; first < width; first += COLUMNS)
-      layernorm_columns(x, d_y, n, width, first, norm, d_scale, d_shift);
+    EACH(first, width, COLUMNS, n * width,
+         layernorm_columns(x, d_y, n, width, first, norm, d_scale, d_shift));
   }
-#pragma omp parallel for schedule(static) if (n * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    layernorm_row_d(x + row * width, d_y + row * width, width, scale, norm[row], add, d_x + row * width);
+  EACH(row, n, 1, n * width,
+       layernorm_row_d(x + row * width, d_y + row * width, width, scale, norm[row], add, d_x + row * width));
+}
+
+WIDEST static float rmsnorm_inverse(const float *x, gint64 width, float eps) {
+  return 1.f / sqrtf(row_square(x, width, 0) / (float)width + eps);
 }
 
 WIDEST static void rmsnorm_row(const float *x, gint64 width, const float *w, float eps, float *y) {
@@ -125,9 +127,7 @@ WIDEST static void rmsnorm_row(const float *x, gint64 width, const float *w, flo
 
 void op_rmsnorm(const float *x, gint64 runs, gint64 width, gint64 stride, const float *w, float eps,
                 float *y) {
-#pragma omp parallel for schedule(static) if (runs * width > WORTH_THREADS)
-  for (gint64 run = 0; run < runs; run++)
-    rmsnorm_row(x + run * stride, width, w, eps, y + run * stride);
+  EACH(run, runs, 1, runs * width, rmsnorm_row(x + run * stride, width, w, eps, y + run * stride));
 }
 
 WIDEST static void rmsnorm_row_d(const float *x, const float *d_y, gint64 width, const float *w,
@@ -163,15 +163,11 @@ WIDEST static void rmsnorm_columns(const float *x, const float *d_y, gint64 runs
 void op_rmsnorm_d(const float *x, const float *d_y, gint64 runs, gint64 width, gint64 stride, const float *w,
                   float eps, gboolean add, float *d_x, float *d_w) {
   float *inverse = scratch(SCRATCH_ROWS, sizeof(float) * (gsize)runs);
-#pragma omp parallel for schedule(static) if (runs * width > WORTH_THREADS)
-  for (gint64 run = 0; run < runs; run++)
-    inverse[run] = 1.f / sqrtf(row_square(x + run * stride, width, 0) / (float)width + eps);
+  EACH(run, runs, 1, runs * width, inverse[run] = rmsnorm_inverse(x + run * stride, width, eps));
   if (d_w) {
-#pragma omp parallel for schedule(static) if (runs * width > WORTH_THREADS)
-    for (gint64 first = 0; first < width; first += COLUMNS)
-      rmsnorm_columns(x, d_y, runs, width, stride, first, inverse, d_w);
+    EACH(first, width, COLUMNS, runs * width,
+         rmsnorm_columns(x, d_y, runs, width, stride, first, inverse, d_w));
   }
-#pragma omp parallel for schedule(static) if (runs * width > WORTH_THREADS)
-  for (gint64 run = 0; run < runs; run++)
-    rmsnorm_row_d(x + run * stride, d_y + run * stride, width, w, inverse[run], add, d_x + run * stride);
+  EACH(run, runs, 1, runs * width,
+       rmsnorm_row_d(x + run * stride, d_y + run * stride, width, w, inverse[run], add, d_x + run * stride));
 }

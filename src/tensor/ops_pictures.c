@@ -3,6 +3,7 @@
 #include "tensor/kernels.h"
 #include "tensor/ops.h"
 
+#define TAPS 9
 #define PATCH_FLOATS (1 << 18) /* of the neighbourhoods of one block */
 
 typedef struct {
@@ -42,27 +43,31 @@ static void gather_tap(const Convolution *c, const float *plane, int tap_y, int 
   }
 }
 
+/* Output pixels [first, first + count) of all channels. */
+static void convolve(const Convolution *c, const float *w, const float *bias, gint64 out, gint64 pixels,
+                     gint64 first, gint64 count, float *y) {
+  gint64 depth = c->in * TAPS;
+  float *patches = scratch(SCRATCH_PATCHES, sizeof(float) * (gsize)(depth * count));
+  for (gint64 channel = 0; channel < c->in; channel++)
+    for (int tap = 0; tap < TAPS; tap++)
+      gather_tap(c, c->x + channel * c->height * c->width, tap / 3, tap % 3, first, count,
+                 patches + (channel * TAPS + tap) * count);
+  for (gint64 channel = 0; channel < out; channel++)
+    for (gint64 i = 0; i < count; i++)
+      y[channel * pixels + first + i] = bias ? bias[channel] : 0.f;
+  gemm_here(FALSE, FALSE, out, count, depth, 1, w, depth, patches, count, 1, y + first, pixels);
+}
+
 void op_conv3x3(const float *x, gint64 in, gint64 height, gint64 width, const float *w, const float *bias,
                 gint64 out, int stride, gboolean pad_after_only, float *y) {
   int before = pad_after_only ? 0 : 1;
   gint64 out_height = (height + before + 1 - 3) / stride + 1,
          out_width = (width + before + 1 - 3) / stride + 1;
-  gint64 pixels = out_height * out_width, depth = in * 9;
+  gint64 pixels = out_height * out_width, depth = in * TAPS;
   gint64 block = CLAMP(PATCH_FLOATS / depth / 64 * 64, 64, 4096);
   Convolution c = {x, in, height, width, out_width, stride, before};
-#pragma omp parallel for schedule(dynamic) if (pixels * depth * out > WORTH_THREADS)
-  for (gint64 first = 0; first < pixels; first += block) {
-    gint64 count = MIN(block, pixels - first);
-    float *patches = scratch(SCRATCH_PATCHES, sizeof(float) * (gsize)(depth * count));
-    for (gint64 channel = 0; channel < in; channel++)
-      for (int tap = 0; tap < 9; tap++)
-        gather_tap(&c, x + channel * height * width, tap / 3, tap % 3, first, count,
-                   patches + (channel * 9 + tap) * count);
-    for (gint64 channel = 0; channel < out; channel++)
-      for (gint64 i = 0; i < count; i++)
-        y[channel * pixels + first + i] = bias ? bias[channel] : 0.f;
-    gemm_here(FALSE, FALSE, out, count, depth, 1, w, depth, patches, count, 1, y + first, pixels);
-  }
+  EACH_NEXT(item, (pixels + block - 1) / block, pixels * depth * out / PRODUCTS,
+            convolve(&c, w, bias, out, pixels, item * block, MIN(block, pixels - item * block), y));
 }
 
 WIDEST static void group_sums(const float *x, gint64 count, double *sum, double *square, double mean) {
@@ -90,32 +95,36 @@ WIDEST static void normalise(const float *x, gint64 count, float factor, float o
     y[i] = x[i] * factor + offset;
 }
 
-void op_groupnorm(const float *x, gint64 channels, gint64 pixels, gint64 groups, const float *w,
-                  const float *bias, float eps, float *y) {
-  gint64 each = channels / groups;
-#pragma omp parallel for schedule(static) if (channels * pixels > WORTH_THREADS)
-  for (gint64 group = 0; group < groups; group++) {
-    const float *from = x + group * each * pixels;
-    double count = (double)(each * pixels), sum, square, rest;
-    group_sums(from, each * pixels, &sum, &square, 0);
-    double mean = sum / count;
-    group_sums(from, each * pixels, &rest, &square, mean);
-    double inverse = 1 / sqrt(square / count + eps);
-    for (gint64 i = 0; i < each; i++) {
-      gint64 channel = group * each + i;
-      double factor = w[channel] * inverse;
-      normalise(x + channel * pixels, pixels, (float)factor, (float)(bias[channel] - mean * factor),
-                y + channel * pixels);
-    }
+/* `channels` channels that share their statistics. */
+static void normalise_group(const float *x, gint64 channels, gint64 pixels, const float *w, const float *bias,
+                            float eps, float *y) {
+  double count = (double)(channels * pixels), sum, square, rest;
+  group_sums(x, channels * pixels, &sum, &square, 0);
+  double mean = sum / count;
+  group_sums(x, channels * pixels, &rest, &square, mean);
+  double inverse = 1 / sqrt(square / count + eps);
+  for (gint64 i = 0; i < channels; i++) {
+    double factor = w[i] * inverse;
+    normalise(x + i * pixels, pixels, (float)factor, (float)(bias[i] - mean * factor), y + i * pixels);
   }
 }
 
+void op_groupnorm(const float *x, gint64 channels, gint64 pixels, gint64 groups, const float *w,
+                  const float *bias, float eps, float *y) {
+  gint64 each = channels / groups, size = each * pixels;
+  EACH(group, groups, 1, channels * pixels,
+       normalise_group(x + group * size, each, pixels, w + group * each, bias + group * each, eps,
+                       y + group * size));
+}
+
+/* One line becomes two. */
+static void upsample_line(const float *x, gint64 width, float *y) {
+  for (gint64 i = 0; i < 2 * width; i++)
+    y[i] = x[i / 2];
+  memcpy(y + 2 * width, y, sizeof(float) * (gsize)(2 * width));
+}
+
 void op_upsample2(const float *x, gint64 channels, gint64 height, gint64 width, float *y) {
-#pragma omp parallel for schedule(static) if (channels * height * width > WORTH_THREADS)
-  for (gint64 row = 0; row < channels * height; row++) {
-    float *to = y + row * 4 * width;
-    for (gint64 i = 0; i < 2 * width; i++)
-      to[i] = x[row * width + i / 2];
-    memcpy(to + 2 * width, to, sizeof(float) * (gsize)(2 * width));
-  }
+  EACH(row, channels * height, 1, channels * height * width,
+       upsample_line(x + row * width, width, y + row * 4 * width));
 }

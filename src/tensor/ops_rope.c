@@ -19,17 +19,20 @@ WIDEST static void turn_halves(float *x, gint64 half, const float *cos, const fl
   }
 }
 
+/* All heads of one row. */
+static void turn_row(float *x, gint64 heads, gint64 width, const float *cos, const float *sin,
+                     RopeLayout layout, float sign) {
+  for (gint64 head = 0; head < heads; head++)
+    if (layout == ROPE_INTERLEAVED)
+      turn_interleaved(x + head * width, width / 2, cos, sin, sign);
+    else
+      turn_halves(x + head * width, width / 2, cos, sin, sign);
+}
+
 void op_rope(float *x, gint64 n, gint64 heads, gint64 width, gint64 stride, const float *cos,
              const float *sin, RopeLayout layout, gboolean inverse) {
   gint64 half = width / 2;
   float sign = inverse ? -1.f : 1.f;
-#pragma omp parallel for schedule(static) if (n * heads * width > WORTH_THREADS)
-  for (gint64 row = 0; row < n; row++)
-    for (gint64 head = 0; head < heads; head++) {
-      float *run = x + row * stride + head * width;
-      if (layout == ROPE_INTERLEAVED)
-        turn_interleaved(run, half, cos + row * half, sin + row * half, sign);
-      else
-        turn_halves(run, half, cos + row * half, sin + row * half, sign);
-    }
+  EACH(row, n, 1, n * heads * width,
+       turn_row(x + row * stride, heads, width, cos + row * half, sin + row * half, layout, sign));
 }
