@@ -1,5 +1,6 @@
 /* troupe generate: pictures of a Character, or of whatever a model can draw, from a prompt. */
 #include "base/files.h"
+#include "base/memory.h"
 #include "cli/cli.h"
 #include "identity/generate.h"
 #include "media/picture.h"
@@ -91,15 +92,6 @@ static GPtrArray *read_references(const Options *options, GError **error) {
 }
 
 /* --- memory --- */
-
-/* What the system can give without swapping; 0 where it does not say. */
-static gint64 memory_available(void) {
-  g_autofree char *text = NULL;
-  if (!g_file_get_contents("/proc/meminfo", &text, NULL, NULL))
-    return 0;
-  const char *line = strstr(text, "MemAvailable:");
-  return line ? g_ascii_strtoll(line + strlen("MemAvailable:"), NULL, 10) * 1024 : 0;
-}
 
 static gboolean check_memory(Model *model, const GenerateOptions *options, Progress *progress,
                              GError **error) {

@@ -1,5 +1,6 @@
-/* troupe models: the networks, what for, and where they are. */
+/* troupe models: the networks, what for, and where they are; the models that draw, and what they can do. */
 #include "cli/cli.h"
+#include "identity/model.h"
 #include "nn/models.h"
 
 #include <stdio.h>
@@ -19,6 +20,47 @@ static json_t *status_json(const NetworkStatus *status) {
                    (json_int_t)status->bytes, "state", states[status->state], "path", status->path);
 }
 
+/* A model is opened whole, so that what is listed as good can be used. */
+static json_t *model_json(const char *name, const char *folder) {
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = model_find(name, folder, &error);
+  g_autoptr(Model) model = path ? model_open(path, &error) : NULL;
+  if (!model)
+    return json_pack("{s:s, s:s, s:s?, s:s}", "name", name, "state", states[NETWORK_DAMAGED], "path", path,
+                     "problem", error->message);
+  const ModelFacts *facts = model_facts(model);
+  return json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:b, s:s}", "name", name, "state",
+                   states[NETWORK_FOUND], "title", facts->title, "about", facts->about, "parameters",
+                   (json_int_t)transformer_shape(model_transformer(model))->parameters, "steps", facts->steps,
+                   "resolution", (json_int_t)facts->resolution, "trainable", facts->trainable, "path", path);
+}
+
+static void print_model(json_t *model) {
+  const char *problem = json_string_value(json_object_get(model, "problem"));
+  printf("%-28s %-8s %8.1f M   %s\n", json_string_value(json_object_get(model, "name")),
+         json_string_value(json_object_get(model, "state")),
+         json_number_value(json_object_get(model, "parameters")) / 1e6,
+         problem ? problem : json_string_value(json_object_get(model, "about")));
+  if (!problem)
+    printf("%-28s draws %d pixels a side in %d steps%s\n", "",
+           (int)json_integer_value(json_object_get(model, "resolution")),
+           (int)json_integer_value(json_object_get(model, "steps")),
+           json_is_true(json_object_get(model, "trainable")) ? "; can be trained" : "");
+  const char *path = json_string_value(json_object_get(model, "path"));
+  if (path)
+    printf("%-28s %s\n", "", path);
+}
+
+static void list_drawing_models(const CommonOptions *common, json_t *array) {
+  g_autoptr(GPtrArray) names = model_list(common->models);
+  for (guint i = 0; i < names->len; i++) {
+    json_t *model = model_json(names->pdata[i], common->models);
+    if (!common->json)
+      print_model(model);
+    json_array_append_new(array, model);
+  }
+}
+
 static void list_models(const CommonOptions *common) {
   g_autoptr(GPtrArray) list = network_list(common->models);
   json_t *array = json_array();
@@ -27,6 +69,7 @@ static void list_models(const CommonOptions *common) {
     if (!common->json)
       print_status(list->pdata[i]);
   }
+  list_drawing_models(common, array);
   if (common->json)
     cli_print_json(json_incref(array));
   json_decref(array);
