@@ -20,7 +20,7 @@ typedef struct {
   const Recipe *recipe;
   const CharacterTraining *job;
   const char *trigger, *class;
-  char *folder;
+  char *folder, *place; /* of the Character, and of training/ in it */
   Dataset *dataset;
   LoraTraining *training;
   Previews *previews;
@@ -30,9 +30,10 @@ typedef struct {
 } Work;
 
 static void work_clear(Work *work) {
-  g_free(work->folder);
   lora_training_free(work->training);
   previews_free(work->previews);
+  g_free(work->folder);
+  g_free(work->place);
   dataset_free(work->dataset);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Work, work_clear)
@@ -192,9 +193,9 @@ static gboolean on_preview(gint64 step, const Lora *lora, gpointer user, GError 
 }
 
 static gboolean open_training(Work *work) {
-  g_autofree char *place = g_build_filename(work->folder, CHARACTER_TRAINING, NULL);
+  work->place = g_build_filename(work->folder, CHARACTER_TRAINING, NULL);
   const LoraTrainingSetup setup = {work->recipe, model_arithmetic(work->model),
-                                   model_facts(work->model)->name, place};
+                                   model_facts(work->model)->name, work->place};
   work->training = lora_training_open(model_transformer(work->model), work->dataset, &setup, work->error);
   if (!work->training)
     return FALSE;
@@ -202,13 +203,9 @@ static gboolean open_training(Work *work) {
   if (done)
     progress_note(work->progress,
                   "Went on after step %" G_GINT64_FORMAT " of a training that was interrupted.", done);
-  const PreviewsSetup previews = {work->recipe,
-                                  place,
-                                  work->trigger,
-                                  work->class,
-                                  work->job->previews,
-                                  work->job->pictures,
-                                  work->job->picture_count};
+  const PreviewsSetup previews = {
+      work->recipe,        work->place,         work->trigger,           work->class,
+      work->job->previews, work->job->pictures, work->job->picture_count};
   return (work->previews = previews_new(work->model, &previews, done == 0, work->error)) != NULL;
 }
 

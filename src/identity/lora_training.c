@@ -2,6 +2,10 @@
  * order that is shuffled anew for each. Draw n of the seed (flow_loss.h) belongs to picture n of all that
  * were ever taken, replayed ones included; the held-out pictures have draws that no step reaches.
  *
+ * A small network's operations are too small for threads: there the samples of a step are divided among
+ * workers, each with gradients of its own, which are added up in the workers' order. How many there are
+ * depends on the network alone, so that the sums do too.
+ *
  * The history of all steps is part of the checkpoint, so that the log can be written again as it was. */
 #include "identity/lora_training.h"
 
@@ -18,7 +22,22 @@
 /* Purposes of the random numbers; each has a seed of its own. */
 enum { SEED_SAMPLES, SEED_ORDER, SEED_REPLAY_ORDER };
 #define HISTORY_COLUMNS 4
-#define SMOOTH .9 /* of the loss that is shown */
+#define SMOOTH .9        /* of the loss that is shown */
+#define WORKERS 2        /* of a small network */
+#define LARGE_WIDTH 1024 /* whose operations use all threads by themselves */
+
+typedef struct {
+  TransformerRun *run;
+  FlowLoss *flow;
+  Lora *lora; /* the matrices of the training's, gradients of its own; the first worker's is the training's */
+} Worker;
+
+typedef enum { PASS_LEARN, PASS_PRESERVE, PASS_LOOK } Pass;
+typedef struct {
+  FlowSample sample;
+  Pass pass;
+  double loss;
+} Work;
 
 struct LoraTraining {
   const Dataset *dataset;
@@ -29,8 +48,8 @@ struct LoraTraining {
   Lora *lora;
   GArray *parameters; /* of lora */
   Optimiser *optimiser;
-  TransformerRun *run;
-  FlowLoss *flow;
+  Worker workers[WORKERS];
+  int worker_count;
   int replay;      /* a step */
   gint64 step;     /* done */
   gint64 kept;     /* steps of the last checkpoint, -1: none */
@@ -53,6 +72,10 @@ static guint64 seed_for(guint64 seed, guint32 purpose) {
   return (guint64)out[0] << 32 | out[1];
 }
 
+static int worker_count(const TransformerShape *shape) {
+  return shape->hidden < LARGE_WIDTH ? WORKERS : 1;
+}
+
 /* --- memory --- */
 
 static gint64 adapter_numbers(const Transformer *transformer, gint64 rank) {
@@ -66,9 +89,10 @@ static gint64 adapter_numbers(const Transformer *transformer, gint64 rank) {
 gint64 lora_training_bytes(const Transformer *transformer, const Recipe *recipe, gint64 n_image,
                            gint64 n_text, Arithmetic arithmetic, gboolean held_out) {
   const TransformerShape *shape = transformer_shape(transformer);
-  gint64 copies = held_out ? 5 : 4; /* value, gradient, two moments; the best so far */
-  return transformer_run_bytes(shape, n_image, n_text, TRUE, arithmetic) +
-         flow_bytes(shape, n_image, n_text) +
+  gint64 workers = worker_count(shape);
+  gint64 copies = (held_out ? 4 : 3) + workers; /* value, two moments, the best so far; gradients */
+  return workers * (transformer_run_bytes(shape, n_image, n_text, TRUE, arithmetic) +
+                    flow_bytes(shape, n_image, n_text)) +
          copies * adapter_numbers(transformer, recipe->rank) * (gint64)sizeof(float);
 }
 
@@ -184,13 +208,54 @@ static gboolean resume(LoraTraining *training, GError **error) {
 
 /* --- opening --- */
 
+/* The matrices are borrowed, the gradients its own. */
+static Lora *borrow(const Lora *lora) {
+  Lora *view = g_new0(Lora, 1);
+  view->strength = lora->strength;
+  view->layers = g_array_new(FALSE, TRUE, sizeof(LoraLayer));
+  for (guint i = 0; i < lora->layers->len; i++) {
+    LoraLayer layer = g_array_index(lora->layers, LoraLayer, i);
+    layer.d_a = g_new0(float, (gsize)(layer.rank * layer.in));
+    layer.d_b = g_new0(float, (gsize)(layer.rank * layer.out));
+    g_array_append_val(view->layers, layer);
+  }
+  return view;
+}
+
+static void worker_clear(Worker *worker, gboolean first) {
+  flow_free(worker->flow);
+  transformer_run_free(worker->run);
+  if (first || !worker->lora)
+    return;
+  for (guint i = 0; i < worker->lora->layers->len; i++) {
+    g_free(g_array_index(worker->lora->layers, LoraLayer, i).d_a);
+    g_free(g_array_index(worker->lora->layers, LoraLayer, i).d_b);
+  }
+  g_array_unref(worker->lora->layers);
+  g_free(worker->lora);
+}
+
+static gboolean open_workers(LoraTraining *training, const Transformer *transformer, gint64 n_image,
+                             gint64 n_text, Arithmetic arithmetic, GError **error) {
+  training->worker_count = worker_count(transformer_shape(transformer));
+  for (int i = 0; i < training->worker_count; i++) {
+    Worker *worker = &training->workers[i];
+    worker->lora = i ? borrow(training->lora) : training->lora;
+    worker->run = transformer_run_new(transformer, n_image, n_text, TRUE, arithmetic, error);
+    if (!worker->run)
+      return FALSE;
+    worker->flow = flow_new(worker->run, transformer_shape(transformer), n_image, n_text);
+  }
+  return TRUE;
+}
+
 void lora_training_free(LoraTraining *training) {
   if (!training)
     return;
   if (training->log)
     fclose(training->log);
-  flow_free(training->flow);
-  transformer_run_free(training->run);
+  for (int i = 0; i < training->worker_count; i++)
+    worker_clear(&training->workers[i], i == 0);
   optimiser_free(training->optimiser);
   if (training->parameters)
     g_array_unref(training->parameters);
@@ -240,11 +305,10 @@ LoraTraining *lora_training_open(const Transformer *transformer, const Dataset *
     training->order[i].round = -1;
   name_files(training, setup);
   if (!(training->lora = lora_new(transformer, setup->recipe->rank, setup->recipe->seed, error)) ||
-      !(training->run = transformer_run_new(transformer, n_image, n_text, TRUE, setup->arithmetic, error)))
+      !open_workers(training, transformer, n_image, n_text, setup->arithmetic, error))
     return NULL;
   training->parameters = lora_parameters(training->lora);
   training->optimiser = optimiser_new(training->parameters, &setup->recipe->optimiser);
-  training->flow = flow_new(training->run, transformer_shape(transformer), n_image, n_text);
   if (dataset->parts[DATASET_HELD]->len)
     training->best = g_new0(float, (gsize)parameter_count(training));
   if (!resume(training, error) || !open_log(training, error))
@@ -298,40 +362,81 @@ static FlowSample sample_of(const LoraTraining *training, const DatasetItem *ite
                       .draw = draw};
 }
 
-/* Gradients of all pictures of the step; the mean loss of those of the character. */
+/* --- passes --- */
+
+static double pass(const Worker *worker, const Work *work, double scale) {
+  switch (work->pass) {
+  case PASS_LEARN:
+    return flow_backward(worker->flow, &work->sample, worker->lora, scale);
+  case PASS_PRESERVE:
+    return flow_preserve(worker->flow, &work->sample, worker->lora, scale);
+  default:
+    return flow_loss(worker->flow, &work->sample, worker->lora);
+  }
+}
+
+static void add_gradients(Lora *to, Lora *from) {
+  for (guint i = 0; i < to->layers->len; i++) {
+    const LoraLayer *sum = &g_array_index(to->layers, LoraLayer, i),
+                    *part = &g_array_index(from->layers, LoraLayer, i);
+    for (gint64 k = 0; k < sum->rank * sum->in; k++)
+      sum->d_a[k] += part->d_a[k];
+    for (gint64 k = 0; k < sum->rank * sum->out; k++)
+      sum->d_b[k] += part->d_b[k];
+    memset(part->d_a, 0, sizeof(float) * (gsize)(sum->rank * sum->in));
+    memset(part->d_b, 0, sizeof(float) * (gsize)(sum->rank * sum->out));
+  }
+}
+
+/* All passes; the gradients of scale · loss are then those of the training's LoRA. */
+static void run_passes(LoraTraining *training, Work *work, int count, double scale) {
+  int workers = training->worker_count;
+#pragma omp parallel for schedule(static, 1) num_threads(workers) if (workers > 1)
+  for (int w = 0; w < workers; w++)
+    for (int i = w; i < count; i += workers)
+      work[i].loss = pass(&training->workers[w], &work[i], scale);
+  for (int w = 1; w < workers; w++)
+    add_gradients(training->lora, training->workers[w].lora);
+}
+
+/* Gradients of all pictures of the step; the mean loss of those of the character, or what is wrong with one
+ * of the others'. */
 static double step_gradients(LoraTraining *training) {
   const Recipe *recipe = training->recipe;
   int all = recipe->batch + training->replay;
+  g_autofree Work *work = g_new0(Work, (gsize)all);
   guint64 draw = (guint64)training->step * (guint64)all;
-  double loss = 0, scale = 1.0 / all;
-  for (int i = 0; i < recipe->batch; i++, draw++) {
-    const DatasetItem *item = take(training, DATASET_LEARN, training->step * recipe->batch + i);
-    FlowSample sample = sample_of(training, item, draw, recipe->dropout);
-    loss += flow_backward(training->flow, &sample, training->lora, scale);
+  for (int i = 0; i < all; i++) {
+    gboolean learn = i < recipe->batch;
+    const DatasetItem *item =
+        learn ? take(training, DATASET_LEARN, training->step * recipe->batch + i)
+              : take(training, DATASET_REPLAY, training->step * training->replay + i - recipe->batch);
+    work[i].sample = sample_of(training, item, draw + (guint64)i, recipe->dropout);
+    work[i].pass = !learn && recipe->preserve ? PASS_PRESERVE : PASS_LEARN;
   }
-  double replayed = 0;
-  for (int i = 0; i < training->replay; i++, draw++) {
-    const DatasetItem *item = take(training, DATASET_REPLAY, training->step * training->replay + i);
-    FlowSample sample = sample_of(training, item, draw, recipe->dropout);
-    replayed += recipe->preserve ? flow_preserve(training->flow, &sample, training->lora, scale)
-                                 : flow_backward(training->flow, &sample, training->lora, scale);
-  }
-  return isfinite(replayed) ? loss / recipe->batch : replayed;
+  run_passes(training, work, all, 1.0 / all);
+  double learnt = 0, replayed = 0;
+  for (int i = 0; i < all; i++)
+    *(i < recipe->batch ? &learnt : &replayed) += work[i].loss;
+  return isfinite(replayed) ? learnt / recipe->batch : replayed;
 }
 
 /* --- held-out pictures --- */
 
 static double held_loss(LoraTraining *training) {
   const GPtrArray *items = training->dataset->parts[DATASET_HELD];
+  int count = (int)items->len * HELD_TIMES;
+  g_autofree Work *work = g_new0(Work, (gsize)count);
+  for (int i = 0; i < count; i++) {
+    work[i].sample = sample_of(training, items->pdata[i / HELD_TIMES], HELD_DRAW + (guint64)i, 0);
+    work[i].sample.t = (i % HELD_TIMES + .5) / HELD_TIMES;
+    work[i].pass = PASS_LOOK;
+  }
+  run_passes(training, work, count, 0);
   double sum = 0;
-  for (guint i = 0; i < items->len; i++)
-    for (int k = 0; k < HELD_TIMES; k++) {
-      FlowSample sample =
-          sample_of(training, items->pdata[i], HELD_DRAW + (guint64)i * HELD_TIMES + (guint64)k, 0);
-      sample.t = (k + .5) / HELD_TIMES;
-      sum += flow_loss(training->flow, &sample, training->lora);
-    }
-  return sum / (items->len * HELD_TIMES);
+  for (int i = 0; i < count; i++)
+    sum += work[i].loss;
+  return sum / count;
 }
 
 static double look(LoraTraining *training) {
