@@ -16,13 +16,17 @@ float *floats(gint64 count) {
   return x;
 }
 
-guint16 *halves(gint64 count) {
-  guint16 *x = aligned_alloc(64, sizeof *x * (gsize)((count + 31) / 32 * 32));
+void fill_halves(guint16 *x, gint64 count) {
   guint32 state = 1;
   for (gint64 i = 0; i < count; i++) {
     state = state * 1664525u + 1013904223u;
     x[i] = bf16_from_float((float)(gint32)state * 0x1p-36f);
   }
+}
+
+guint16 *halves(gint64 count) {
+  guint16 *x = aligned_alloc(64, sizeof *x * (gsize)((count + 31) / 32 * 32));
+  fill_halves(x, count);
   return x;
 }
 

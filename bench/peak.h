@@ -18,6 +18,7 @@
 /* Memory with something like numbers in it; free() it. */
 float *floats(gint64 count);
 guint16 *halves(gint64 count); /* bf16 */
+void fill_halves(guint16 *x, gint64 count);
 
 /* GFLOP/s of a square product on all threads, operands as the layers' are; 0 where there is none. */
 double peak_f32(int rounds);
