@@ -9,12 +9,14 @@
 #include <string.h>
 
 #define RENDERS 10
-#define MAX_VALUES 9 /* of a shape */
+#define MAX_VALUES 11 /* of a shape */
 #define MAX_SHIFT 2
 #define MEAN_RENDERS 12
 #define MIN_PIXELS 10 /* of a region, in a picture of 128 */
 #define LIT 0.6       /* skin is judged by this quantile of its channels: shade and blush only darken it */
 #define DIFFERENT 30  /* of one channel, between two renders */
+
+G_STATIC_ASSERT((int)MARKS <= MAX_VALUES && (int)HAIRS <= MAX_VALUES);
 
 struct Judge {
   int size;
@@ -56,18 +58,18 @@ void judge_free(Judge *judge) {
 
 /* --- traits --- */
 
-static const char *const names[TRAITS] = {"skin",  "tint", "cloth", "place",   "eyewear",
-                                          "beard", "hair", "mood",  "posture", "face"};
-static const int counts[TRAITS] = {SKINS,  TINTS, CLOTHS, SCENES, EYEWEARS,
-                                   BEARDS, HAIRS, MOODS,  POSES,  FACES};
+static const char *const names[TRAITS] = {"skin", "tint", "cloth",   "place", "eyewear", "beard",
+                                          "hair", "mood", "posture", "face",  "mark"};
+static const int counts[TRAITS] = {SKINS, TINTS, CLOTHS, SCENES, EYEWEARS, BEARDS,
+                                   HAIRS, MOODS, POSES,  FACES,  MARKS};
 
 const char *trait_name(Trait trait) {
   return names[trait];
 }
 
 int trait_value(Trait trait, const Attributes *a) {
-  const int values[TRAITS] = {a->skin,  a->tint, a->cloth, a->place,   a->eyewear,
-                              a->beard, a->hair, a->mood,  a->posture, a->face};
+  const int values[TRAITS] = {a->skin, a->tint, a->cloth,   a->place, a->eyewear, a->beard,
+                              a->hair, a->mood, a->posture, a->face,  a->mark};
   return values[trait];
 }
 
@@ -91,6 +93,9 @@ static Attributes with(const Attributes *asked, Trait trait, int value) {
     break;
   case TRAIT_FACE:
     a.face = (Face)value;
+    break;
+  case TRAIT_MARK:
+    a.mark = (Mark)value;
     break;
   default:
     g_assert_not_reached();

@@ -20,6 +20,7 @@ typedef enum {
   TRAIT_MOOD,
   TRAIT_POSTURE,
   TRAIT_FACE,
+  TRAIT_MARK,
   TRAITS
 } Trait;
 #define TRAITS_REQUIRED TRAIT_HAIR /* how many are always judged */

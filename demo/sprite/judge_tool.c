@@ -174,7 +174,8 @@ int main(int argc, char **argv) {
       {"guidance", 0, 0, G_OPTION_ARG_DOUBLE, &guidance, "Of the model's sampler", "G"},
       {"count", 'n', 0, G_OPTION_ARG_INT, &count, "Without FOLDER: so many captions (default 300)", "N"},
       {"seed", 0, 0, G_OPTION_ARG_INT, &seed, "Other captions", "N"},
-      {"shapes", 0, 0, G_OPTION_ARG_NONE, &shapes, "Also hair's shape, mood, posture and face", NULL},
+      {"shapes", 0, 0, G_OPTION_ARG_NONE, &shapes,
+       "Also hair's shape, mood, posture, face and what is worn on it", NULL},
       {NULL},
   };
   g_autoptr(GError) error = NULL;
