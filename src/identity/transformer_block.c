@@ -80,7 +80,8 @@ static void double_attend(const Pass *pass, int block, const float *x) {
   for (int which = 0; which < STREAMS; which++) {
     const Stream *stream = &network->doubles[block].streams[which];
     gint64 n = stream_rows(pass, which), first = stream_first(pass, which);
-    block_norm(pass, &stream->query, &stream->key, qkv + first * 3 * h, n, 3 * h, run->raw + first * 2 * h);
+    block_norm(pass, &stream->query, &stream->key, qkv + first * 3 * h, n, 3 * h,
+               run->training ? run->raw + first * 2 * h : NULL);
   }
   tap_double(pass, block, qkv, 3 * h, "normed");
   attend(pass, qkv, 3 * h, run->joined, h);
