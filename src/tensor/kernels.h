@@ -101,7 +101,7 @@ static inline float exp_fast(float x) {
   x = x < -87.f ? -87.f : x;
   x = x > 88.f ? 88.f : x;
   const float magic = 12582912.f; /* 1.5 · 2^23: adding it rounds to an integer */
-  float n = (x * 1.44269504088896341f + magic) - magic;
+  float shifted = x * 1.44269504088896341f + magic, n = shifted - magic;
   float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -110,7 +110,10 @@ static inline float exp_fast(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.f;
-  guint32 bits = (guint32)((gint32)n + 127) << 23;
+  /* n as an integer is what lies below magic's bits: no conversion, which NaN would make undefined. */
+  guint32 bits;
+  memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits - 0x4b400000u + 127u) << 23;
   float power;
   memcpy(&power, &bits, sizeof power);
   return p * power;
