@@ -72,8 +72,8 @@ static gint64 plan_bytes(const Work *work) {
          text = model_text_length(work->model), width = model_text_width(work->model);
   gint64 pictures = work->job->picture_count + (work->job->held_out != NULL);
   gint64 material = (gint64)sizeof(float) * pictures * (tokens * AUTOENCODER_CHANNELS + text * width);
-  gint64 steps = lora_training_bytes(model_transformer(work->model), work->recipe, tokens, text,
-                                     model_arithmetic(work->model), work->job->held_out != NULL);
+  gint64 steps = lora_training_bytes(transformer_shape(model_transformer(work->model)), work->recipe, tokens,
+                                     text, model_arithmetic(work->model), work->job->held_out != NULL);
   gint64 coding =
       autoencoder_bytes(model_autoencoder(work->model), work->recipe->resolution, work->recipe->resolution);
   return weight_bytes(work) + material + MAX(steps + previews_bytes(work->model, work->recipe), coding);

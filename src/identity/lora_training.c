@@ -78,22 +78,20 @@ static int worker_count(const TransformerShape *shape) {
 
 /* --- memory --- */
 
-static gint64 adapter_numbers(const Transformer *transformer, gint64 rank) {
-  const TransformerShape *shape = transformer_shape(transformer);
+static gint64 adapter_numbers(const TransformerShape *shape, gint64 rank) {
   gint64 hidden = shape->hidden, mlp = shape->mlp;
   gint64 stream = 4 * hidden + 2 * hidden + (2 * mlp + hidden) + (hidden + mlp);
   gint64 single = (hidden + 3 * hidden + 2 * mlp) + (hidden + mlp + hidden);
   return rank * (2 * shape->doubles * stream + shape->singles * single);
 }
 
-gint64 lora_training_bytes(const Transformer *transformer, const Recipe *recipe, gint64 n_image,
-                           gint64 n_text, Arithmetic arithmetic, gboolean held_out) {
-  const TransformerShape *shape = transformer_shape(transformer);
+gint64 lora_training_bytes(const TransformerShape *shape, const Recipe *recipe, gint64 n_image, gint64 n_text,
+                           Arithmetic arithmetic, gboolean held_out) {
   gint64 workers = worker_count(shape);
   gint64 copies = (held_out ? 4 : 3) + workers; /* value, two moments, the best so far; gradients */
   return workers * (transformer_run_bytes(shape, n_image, n_text, TRUE, arithmetic) +
                     flow_bytes(shape, n_image, n_text)) +
-         copies * adapter_numbers(transformer, recipe->rank) * (gint64)sizeof(float);
+         copies * adapter_numbers(shape, recipe->rank) * (gint64)sizeof(float);
 }
 
 /* --- log --- */
@@ -560,10 +558,11 @@ gboolean lora_training_run(LoraTraining *training, LoraPreview preview, gpointer
     smooth = isnan(smooth) ? loss : SMOOTH * smooth + (1 - SMOOTH) * loss;
     tell(training, smooth, progress);
     gboolean last = lora_training_done(training);
-    if ((last || is_time(training->step, recipe->checkpoint_every)) && !lora_training_save(training, error))
-      return FALSE;
+    /* First the preview: what a checkpoint has behind it is never drawn again. */
     if (preview && recipe->preview_every && (last || is_time(training->step, recipe->preview_every)) &&
         !preview(training->step, training->lora, user, error))
+      return FALSE;
+    if ((last || is_time(training->step, recipe->checkpoint_every)) && !lora_training_save(training, error))
       return FALSE;
   }
   return TRUE;

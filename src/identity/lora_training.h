@@ -64,5 +64,5 @@ gboolean lora_training_run(LoraTraining *training, LoraPreview preview, gpointer
                            GError **error);
 
 /* Bytes that a training holds beside the model's weights. */
-gint64 lora_training_bytes(const Transformer *transformer, const Recipe *recipe, gint64 n_image,
-                           gint64 n_text, Arithmetic arithmetic, gboolean held_out);
+gint64 lora_training_bytes(const TransformerShape *shape, const Recipe *recipe, gint64 n_image, gint64 n_text,
+                           Arithmetic arithmetic, gboolean held_out);

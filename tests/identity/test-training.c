@@ -319,6 +319,29 @@ static void masks_weigh_tokens(void **state) {
   assert_true(fabs((double)(weights[3] / weights[0]) - DATASET_BACKGROUND) < 1e-6);
 }
 
+/* FLUX.2 [klein] 4B, rank 16, 512 x 512 pixels and 512 rows of text: weights in bf16 and all else together.
+ */
+static void klein_fits_a_laptop(void **state) {
+  const TransformerShape klein = {.hidden = 3072,
+                                  .heads = 24,
+                                  .head = 128,
+                                  .mlp = 9216,
+                                  .context = 7680,
+                                  .channels = 128,
+                                  .doubles = 5,
+                                  .singles = 20,
+                                  .parameters = 3875544576};
+  gint64 bytes = lora_training_bytes(&klein, &recipe_large, 1024, 512, ARITHMETIC_BF16, FALSE);
+  printf("  weights %.2f GB, training %.2f GB\n", (double)klein.parameters * 2e-9, (double)bytes * 1e-9);
+  assert_true(klein.parameters * 2 + bytes < G_GINT64_CONSTANT(14000000000));
+  /* The adapter's matrices, their gradients and moments alone: 1443840 numbers a rank. */
+  assert_true(bytes > G_GINT64_CONSTANT(1443840) * 16 * 16);
+  Recipe twice = recipe_large;
+  twice.rank = 32;
+  assert_int_equal(lora_training_bytes(&klein, &twice, 1024, 512, ARITHMETIC_BF16, FALSE) - bytes,
+                   G_GINT64_CONSTANT(1443840) * 16 * 16);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_loss_falls),
@@ -331,6 +354,7 @@ int main(void) {
       cmocka_unit_test(preservation_begins_without_loss),
       cmocka_unit_test(times_have_their_distribution),
       cmocka_unit_test(masks_weigh_tokens),
+      cmocka_unit_test(klein_fits_a_laptop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
