@@ -6,13 +6,14 @@
 #include <stdio.h>
 
 #define INSPECTED_RESOLUTION 256
+#define UNSAID (-1) /* of an option with a number */
 
 typedef struct {
   CommonOptions common;
   char *out, *name, *trigger, *class, *model, *held_out;
   char **captions, **masks, **replay, **previews;
   int steps, rank, batch, resolution, preview_every;
-  double rate;
+  double rate, memory;
   gint64 seed;
   gboolean preserve;
 } Options;
@@ -20,12 +21,12 @@ typedef struct {
 /* What was said on the command line over what the model says. */
 static void change_recipe(const Options *options, Recipe *recipe) {
   recipe->seed = (guint64)options->seed;
-  recipe->steps = options->steps >= 0 ? options->steps : recipe->steps;
-  recipe->rank = options->rank >= 0 ? options->rank : recipe->rank;
-  recipe->batch = options->batch >= 0 ? options->batch : recipe->batch;
-  recipe->resolution = options->resolution >= 0 ? options->resolution : recipe->resolution;
-  recipe->preview_every = options->preview_every >= 0 ? options->preview_every : recipe->preview_every;
-  recipe->rate = options->rate >= 0 ? options->rate : recipe->rate;
+  recipe->steps = options->steps != UNSAID ? options->steps : recipe->steps;
+  recipe->rank = options->rank != UNSAID ? options->rank : recipe->rank;
+  recipe->batch = options->batch != UNSAID ? options->batch : recipe->batch;
+  recipe->resolution = options->resolution != UNSAID ? options->resolution : recipe->resolution;
+  recipe->preview_every = options->preview_every != UNSAID ? options->preview_every : recipe->preview_every;
+  recipe->rate = options->rate != UNSAID ? options->rate : recipe->rate;
   recipe->preserve = options->preserve || recipe->preserve;
   if (!recipe->replay && options->replay)
     recipe->replay = MAX(1, recipe->batch / 2);
@@ -51,6 +52,8 @@ static gboolean check_options(const Options *options, int pictures, GError **err
     return fault(error, FAULT_USAGE, "say where the Character should go: -o FOLDER.");
   if (options->seed < 0)
     return fault(error, FAULT_USAGE, "--seed is a whole number from 0.");
+  if (!(options->memory >= 0 && options->memory < 1e6))
+    return fault(error, FAULT_USAGE, "--memory is a number of gigabytes.");
   if (pictures < DATASET_MIN_PICTURES || pictures > DATASET_MAX_PICTURES)
     return fault(error, FAULT_USAGE, "give %d to %d pictures of the character, not %d.", DATASET_MIN_PICTURES,
                  DATASET_MAX_PICTURES, pictures);
@@ -104,6 +107,7 @@ static gboolean train(const Options *options, char **pictures, int count, GError
                                  .name = options->name,
                                  .trigger = options->trigger,
                                  .class = options->class,
+                                 .memory = (gint64)(options->memory * 1e9),
                                  .previews = (const char *const *)options->previews};
   CharacterTrained trained;
   if (!recipe_settle(&recipe, error) || !inspect(options, pictures, count, &recipe, progress, error) ||
@@ -124,7 +128,12 @@ static void options_clear(Options *options) {
 }
 
 int command_train(int argc, char **argv) {
-  Options options = {.steps = -1, .rank = -1, .batch = -1, .resolution = -1, .preview_every = -1, .rate = -1};
+  Options options = {.steps = UNSAID,
+                     .rank = UNSAID,
+                     .batch = UNSAID,
+                     .resolution = UNSAID,
+                     .preview_every = UNSAID,
+                     .rate = UNSAID};
   const GOptionEntry entries[] = {
       {"out", 'o', 0, G_OPTION_ARG_FILENAME, &options.out,
        "Folder of the Character: a new one, or one that is there", "FOLDER"},
@@ -153,6 +162,7 @@ int command_train(int argc, char **argv) {
       {"batch", 0, 0, G_OPTION_ARG_INT, &options.batch, "Pictures in a step", "N"},
       {"resolution", 0, 0, G_OPTION_ARG_INT, &options.resolution, "Pixels a side of a square picture", "N"},
       {"seed", 0, 0, G_OPTION_ARG_INT64, &options.seed, "Number from which everything random follows", "N"},
+      {"memory", 0, 0, G_OPTION_ARG_DOUBLE, &options.memory, "Most memory to use (what is free)", "GB"},
       {"preview", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options.previews,
        "A prompt that is drawn now and then during the training", "PROMPT"},
       {"preview-every", 0, 0, G_OPTION_ARG_INT, &options.preview_every, "Steps between previews; 0: none",

@@ -96,7 +96,7 @@ static gboolean read_recipe(const Reader *reader, Recipe *recipe) {
   json_t *json = reader->json;
   read_flag(json, "preserve", &recipe->preserve);
   return read_whole(reader, "steps", 1, RECIPE_MAX_STEPS, &recipe->steps) &&
-         read_whole(reader, "rank", 1, 1024, &recipe->rank) &&
+         read_whole(reader, "rank", 1, RECIPE_MAX_RANK, &recipe->rank) &&
          read_whole(reader, "resolution", AUTOENCODER_PATCH, AUTOENCODER_MAX_SIDE, &recipe->resolution) &&
          read_whole(reader, "warmup", 0, RECIPE_MAX_STEPS, &recipe->schedule.warmup) &&
          read_count(reader, "batch", 1, &recipe->batch) && read_count(reader, "replay", 0, &recipe->replay) &&
@@ -143,6 +143,8 @@ gboolean recipe_of_model(const Model *model, Recipe *recipe, char **pictures, GE
 gboolean recipe_settle(Recipe *recipe, GError **error) {
   if (recipe->steps < 1 || recipe->steps > RECIPE_MAX_STEPS)
     return fault(error, FAULT_USAGE, "a training takes between 1 and %d steps.", RECIPE_MAX_STEPS);
+  if (recipe->rank < 1 || recipe->rank > RECIPE_MAX_RANK)
+    return fault(error, FAULT_USAGE, "a rank is between 1 and %d; usual are 8 to 32.", RECIPE_MAX_RANK);
   if (!(recipe->rate > 0 && recipe->rate <= 1))
     return fault(error, FAULT_USAGE, "the learning rate is above 0 and at most 1; usual is %g.",
                  recipe_large.rate);

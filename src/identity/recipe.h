@@ -15,6 +15,7 @@
 
 #define RECIPE_MAX_STEPS 20000
 #define RECIPE_MAX_BATCH 64
+#define RECIPE_MAX_RANK 1024
 
 typedef struct {
   gint64 steps, rank, resolution;
