@@ -5,6 +5,7 @@
 #include "identity/sampler.h"
 #include "media/picture.h"
 #include <glib/gstdio.h>
+#include <omp.h>
 #include <string.h>
 
 #define COLUMNS 4
@@ -151,10 +152,15 @@ gboolean previews_draw(Previews *previews, gint64 step, const Lora *lora, Progre
                        GError **error) {
   if (!open_run(previews, error))
     return FALSE;
-  for (guint column = 0; column < previews->prompts->len; column++)
-    if (!draw_one(previews, step, column, lora, progress, error))
-      return FALSE;
-  return TRUE;
+  /* On a busy machine the threads of a small network's operations mostly wait for each other. */
+  int threads = omp_get_max_threads();
+  if (!is_large(previews->model))
+    omp_set_num_threads(1);
+  gboolean good = TRUE;
+  for (guint column = 0; column < previews->prompts->len && good; column++)
+    good = draw_one(previews, step, column, lora, progress, error);
+  omp_set_num_threads(threads);
+  return good;
 }
 
 /* --- for people --- */
