@@ -152,3 +152,11 @@ Image *image_crop(const Image *image, int x, int y, int width, int height) {
            (gsize)result->width * (gsize)image->channels);
   return result;
 }
+
+Image *image_mirrored(const Image *image) {
+  Image *mirrored = image_new(image->width, image->height, image->channels);
+  for (int y = 0; y < image->height; y++)
+    for (int x = 0; x < image->width; x++)
+      memcpy(image_at(mirrored, x, y), image_at(image, image->width - 1 - x, y), (gsize)image->channels);
+  return mirrored;
+}

@@ -35,3 +35,6 @@ Image *image_resize(const Image *image, int width, int height);
 
 /* A copy of the rectangle, which is clipped to the image. NULL where nothing is left. */
 Image *image_crop(const Image *image, int x, int y, int width, int height);
+
+/* The picture seen in a mirror (transfer full). */
+Image *image_mirrored(const Image *image);

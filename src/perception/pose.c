@@ -36,3 +36,10 @@ gboolean pose_find(PoseEstimator *estimator, const Image *rgb, GArray **poses, G
     *masks = found_masks;
   return TRUE;
 }
+
+int pose_mirrored_landmark(int landmark) {
+  static const guint8 of[POSE_LANDMARKS] = {0,  4,  5,  6,  1,  2,  3,  8,  7,  10, 9,
+                                            12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22,
+                                            21, 24, 23, 26, 25, 28, 27, 30, 29, 32, 31};
+  return of[landmark];
+}

@@ -13,6 +13,8 @@ typedef enum {
 } PoseLandmark; /* left is the person's left */
 
 extern const char *const pose_landmark_names[POSE_LANDMARKS];
+/* The same place on the other side of the body; in the middle, itself. */
+int pose_mirrored_landmark(int landmark);
 
 typedef struct {
   float x, y, z, visibility;

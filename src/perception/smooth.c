@@ -197,16 +197,9 @@ static float size_of(const Pose *pose) {
   return hypotf(pose->box[2], pose->box[3]);
 }
 
-static int mirrored(int landmark) {
-  static const guint8 of[POSE_LANDMARKS] = {0,  4,  5,  6,  1,  2,  3,  8,  7,  10, 9,
-                                            12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22,
-                                            21, 24, 23, 26, 25, 28, 27, 30, 29, 32, 31};
-  return of[landmark];
-}
-
 static void exchange(Pose *pose) {
   for (int i = 1; i < POSE_LANDMARKS; i++) {
-    int k = mirrored(i);
+    int k = pose_mirrored_landmark(i);
     if (k < i)
       continue;
     Landmark image = pose->image[i], world = pose->world[i];
@@ -222,7 +215,7 @@ static gboolean is_exchanged(const Pose *a, const Pose *b) {
   for (int i = POSE_LEFT_SHOULDER; i <= POSE_RIGHT_ANKLE; i++) {
     if (i >= POSE_LEFT_PINKY && i <= POSE_RIGHT_THUMB)
       continue;
-    const Landmark *p = &a->image[i], *q = &b->image[i], *m = &b->image[mirrored(i)];
+    const Landmark *p = &a->image[i], *q = &b->image[i], *m = &b->image[pose_mirrored_landmark(i)];
     same += hypotf(p->x - q->x, p->y - q->y);
     other += hypotf(p->x - m->x, p->y - m->y);
   }

@@ -3,37 +3,18 @@
  * videos are read in this way. */
 #include "truth.h"
 #include <math.h>
-#include <string.h>
 
 #define SMALLER 0.97
 
-/* Left and right change places in a mirror: the odd numbers from the ears on are left, the eyes are in
- * threes. */
-static int mirrored_landmark(int i) {
-  if (i == 0)
-    return 0;
-  if (i < 7)
-    return i < 4 ? i + 3 : i - 3;
-  return i & 1 ? i + 1 : i - 1;
-}
-
-static Image *mirrored_picture(const Image *image) {
-  Image *out = image_new(image->width, image->height, image->channels);
-  for (int y = 0; y < image->height; y++)
-    for (int x = 0; x < image->width; x++)
-      memcpy(image_at(out, x, y), image_at(image, image->width - 1 - x, y), (gsize)image->channels);
-  return out;
-}
-
 static GArray *read_mirrored(PoseEstimator *estimator, const Image *rgb, GError **error) {
-  g_autoptr(Image) seen = mirrored_picture(rgb);
+  g_autoptr(Image) seen = image_mirrored(rgb);
   GArray *poses = NULL;
   if (!pose_find(estimator, seen, &poses, NULL, error))
     return NULL;
   for (guint p = 0; p < poses->len; p++) {
     Pose *pose = &g_array_index(poses, Pose, p), copy = *pose;
     for (int i = 0; i < POSE_LANDMARKS; i++) {
-      pose->image[i] = copy.image[mirrored_landmark(i)];
+      pose->image[i] = copy.image[pose_mirrored_landmark(i)];
       pose->image[i].x = (float)rgb->width - pose->image[i].x;
     }
   }

@@ -33,11 +33,3 @@ Image *mask_agreement(const Image *const *masks, int count, const Figure *figure
     }
   return agreed;
 }
-
-Image *image_mirrored(const Image *image) {
-  Image *mirrored = image_new(image->width, image->height, image->channels);
-  for (int y = 0; y < image->height; y++)
-    for (int x = 0; x < image->width; x++)
-      memcpy(image_at(mirrored, x, y), image_at(image, image->width - 1 - x, y), (gsize)image->channels);
-  return mirrored;
-}

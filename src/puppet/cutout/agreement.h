@@ -9,6 +9,3 @@
  * what is worn on the face, where readings differ for better reasons, the first decides alone. Returns a mask
  * of the same kind (transfer full). */
 Image *mask_agreement(const Image *const *masks, int count, const Figure *figure);
-
-/* The picture seen in a mirror (transfer full): another reading for the same network. */
-Image *image_mirrored(const Image *image);
