@@ -123,3 +123,16 @@ json_t *shape_deleted(const Job *job, GError **error) {
   return json_pack("{s:s, s:s, s:s, s:s}", "id", job->subject, "job_id", job->id, "status", "failed", "error",
                    "deleted");
 }
+
+gboolean shape_import(Request *request, SceneRow **row, GError **error) {
+  const char *template = request_field(request, "template_id");
+  if (!template)
+    template = request_field(request, "template_uuid");
+  gboolean dry_run;
+  if (!request_truth(request, "dry_run", FALSE, &dry_run, error))
+    return FALSE;
+  if (!template)
+    return refuse(error, REFUSAL_INVALID, "template_id is missing. Send the id of a template.");
+  return scene_import(request_app(request), request_caller(request), template, request_field(request, "name"),
+                      dry_run, row, error);
+}

@@ -41,3 +41,6 @@ const ErrorRow *shape_failure(const ErrorRow *rows, const char *name);
 /* What stands for a subject that could not be read: where it was deleted, an object that says so (and *error
  * is cleared); NULL otherwise. */
 json_t *shape_deleted(const Job *job, GError **error);
+
+/* What a request to import a Template asks for; *row stays NULL for a dry run. */
+gboolean shape_import(Request *request, SceneRow **row, GError **error);

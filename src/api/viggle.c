@@ -156,19 +156,8 @@ static Answer *create_scene(Api *api, Request *request, GError **error) {
 }
 
 static Answer *import_scene(Api *api, Request *request, GError **error) {
-  const char *template = request_field(request, "template_id");
-  if (!template)
-    template = request_field(request, "template_uuid");
-  gboolean dry_run;
-  if (!request_truth(request, "dry_run", FALSE, &dry_run, error))
-    return NULL;
-  if (!template) {
-    refuse(error, REFUSAL_INVALID, "template_id is missing. Send the id of a template.");
-    return NULL;
-  }
   g_autoptr(SceneRow) row = NULL;
-  if (!scene_import(request_app(request), request_caller(request), template, request_field(request, "name"),
-                    dry_run, &row, error))
+  if (!shape_import(request, &row, error))
     return NULL;
   return row ? answer_json(200, viggle_scene_imported(row)) : shape_dry_run(0, NULL);
 }

@@ -121,22 +121,10 @@ static Answer *create_motion(Api *api, Request *request, GError **error) {
 }
 
 static Answer *import_motion(Api *api, Request *request, GError **error) {
-  const char *template = request_field(request, "template_id");
-  if (!template)
-    template = request_field(request, "template_uuid");
-  gboolean dry_run;
-  if (!request_truth(request, "dry_run", FALSE, &dry_run, error))
-    return NULL;
-  if (!template) {
-    refuse(error, REFUSAL_INVALID, "template_id is missing. Send the id of a template.");
-    return NULL;
-  }
   g_autoptr(SceneRow) row = NULL;
-  App *app = request_app(request);
-  if (!scene_import(app, request_caller(request), template, request_field(request, "name"), dry_run, &row,
-                    error))
+  if (!shape_import(request, &row, error))
     return NULL;
-  return row ? answer_json(200, viggle_v1_motion(app, row)) : shape_dry_run(0, NULL);
+  return row ? answer_json(200, viggle_v1_motion(request_app(request), row)) : shape_dry_run(0, NULL);
 }
 
 static Answer *list_motions(Api *api, Request *request, GError **error) {
