@@ -202,20 +202,6 @@ static gboolean trains_input(const Transformer *network, const Lora *lora) {
   return trains(network, lora, &network->image_in) || trains(network, lora, &network->text_in);
 }
 
-static void tap_streams(const Pass *pass, const float *d, const char *text, const char *image) {
-  gint64 h = pass->run->transformer->shape.hidden;
-  transformer_tap(pass->run, d, pass->n_text, h, h, "d.%s", text);
-  transformer_tap(pass->run, d + pass->n_text * h, pass->n_image, h, h, "d.%s", image);
-}
-
-static void tap_double(const Pass *pass, const float *d, int block) {
-  if (!pass->run->taps)
-    return;
-  g_autofree char *text = g_strdup_printf("double%d.txt", block),
-                  *image = g_strdup_printf("double%d.img", block);
-  tap_streams(pass, d, text, image);
-}
-
 void transformer_backward(TransformerRun *run, const TransformerInput *input, Lora *lora,
                           const float *d_velocity, float *d_text) {
   g_assert(run->training);
@@ -243,10 +229,10 @@ void transformer_backward(TransformerRun *run, const TransformerInput *input, Lo
     single_backward(&pass, i, run->kept[--block], d);
   }
   for (int i = (int)shape->doubles - 1; i >= 0; i--) {
-    tap_double(&pass, d, i);
+    transformer_tap_double(&pass, d, "d.", i);
     double_backward(&pass, i, run->kept[--block], d);
   }
-  tap_streams(&pass, d, "txt_in", "img_in");
+  transformer_tap_streams(&pass, d, "d.", "txt_in", "img_in");
   if (pass.input) {
     linear_backward(&pass, &network->image_in, input->image, d_image, input->n_image, FALSE, NULL);
     linear_backward(&pass, &network->text_in, input->text, d, input->n_text, FALSE, d_text);

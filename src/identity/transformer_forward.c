@@ -87,18 +87,19 @@ static void prepare(const Pass *pass, const TransformerInput *input) {
 
 /* --- the whole --- */
 
-static void tap_streams(const Pass *pass, const float *x, const char *text, const char *image) {
+void transformer_tap_streams(const Pass *pass, const float *x, const char *prefix, const char *text,
+                             const char *image) {
   gint64 h = pass->run->transformer->shape.hidden;
-  transformer_tap(pass->run, x, pass->n_text, h, h, "%s", text);
-  transformer_tap(pass->run, x + pass->n_text * h, pass->n_image, h, h, "%s", image);
+  transformer_tap(pass->run, x, pass->n_text, h, h, "%s%s", prefix, text);
+  transformer_tap(pass->run, x + pass->n_text * h, pass->n_image, h, h, "%s%s", prefix, image);
 }
 
-static void tap_double(const Pass *pass, const float *x, int block) {
+void transformer_tap_double(const Pass *pass, const float *x, const char *prefix, int block) {
   if (!pass->run->taps)
     return;
   g_autofree char *text = g_strdup_printf("double%d.txt", block),
                   *image = g_strdup_printf("double%d.img", block);
-  tap_streams(pass, x, text, image);
+  transformer_tap_streams(pass, x, prefix, text, image);
 }
 
 /* Where the stream of block + 1 is: a copy where the block's input must be kept. */
@@ -125,12 +126,12 @@ void transformer_forward(TransformerRun *run, const TransformerInput *input, con
   float *x = run->kept[0];
   linear_forward(&pass, &network->text_in, input->text, input->n_text, x);
   linear_forward(&pass, &network->image_in, input->image, input->n_image, x + input->n_text * h);
-  tap_streams(&pass, x, "txt_in", "img_in");
+  transformer_tap_streams(&pass, x, "", "txt_in", "img_in");
   int block = 0;
   for (int i = 0; i < shape->doubles; i++) {
     x = next_state(&pass, block++);
     double_forward(&pass, i, x);
-    tap_double(&pass, x, i);
+    transformer_tap_double(&pass, x, "", i);
   }
   for (int i = 0; i < shape->singles; i++) {
     x = next_state(&pass, block++);

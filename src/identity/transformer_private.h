@@ -139,3 +139,9 @@ void single_backward(const Pass *pass, int block, const float *x, float *d);
 /* Keeps a copy of rows × cols numbers under a name where the run keeps activations. */
 void transformer_tap(TransformerRun *run, const float *data, gint64 rows, gint64 cols, gint64 stride,
                      const char *format, ...) G_GNUC_PRINTF(6, 7);
+/* The same of the text's and the image's rows of a stream x [n, hidden], under names that begin with prefix.
+ */
+void transformer_tap_streams(const Pass *pass, const float *x, const char *prefix, const char *text,
+                             const char *image);
+/* … after a double block. */
+void transformer_tap_double(const Pass *pass, const float *x, const char *prefix, int block);

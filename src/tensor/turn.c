@@ -41,7 +41,20 @@ ALWAYS void load_bf16(const guint16 *from, Row *row) {
   memcpy(row, &bits, sizeof *row);
 }
 
-WIDEST void turn(const float *from, gint64 rows, gint64 cols, gint64 stride, float *to) {
+/* Eight numbers, and one, of either kind. */
+ALWAYS void load_row(const void *from, gint64 at, gboolean bf16, Row *row) {
+  if (bf16)
+    load_bf16((const guint16 *)from + at, row);
+  else
+    load((const float *)from + at, row);
+}
+
+ALWAYS float value_at(const void *from, gint64 at, gboolean bf16) {
+  return bf16 ? bf16_widen(((const guint16 *)from)[at]) : ((const float *)from)[at];
+}
+
+/* bf16 is a constant wherever this is taken in. */
+ALWAYS void turn_panel(const void *from, gboolean bf16, gint64 rows, gint64 cols, gint64 stride, float *to) {
   gint64 i = 0;
   for (; i + 2 * SIDE <= rows; i += 2 * SIDE) {
     gint64 j = 0;
@@ -49,34 +62,22 @@ WIDEST void turn(const float *from, gint64 rows, gint64 cols, gint64 stride, flo
       for (int half = 0; half < 2; half++) {
         Row r[SIDE];
         for (int k = 0; k < SIDE; k++)
-          load(from + (i + half * SIDE + k) * stride + j, &r[k]);
+          load_row(from, (i + half * SIDE + k) * stride + j, bf16, &r[k]);
         turn_block(r, to + j * rows + i + half * SIDE, rows);
       }
     for (; j < cols; j++)
       for (int k = 0; k < 2 * SIDE; k++)
-        to[j * rows + i + k] = from[(i + k) * stride + j];
+        to[j * rows + i + k] = value_at(from, (i + k) * stride + j, bf16);
   }
   for (; i < rows; i++)
     for (gint64 j = 0; j < cols; j++)
-      to[j * rows + i] = from[i * stride + j];
+      to[j * rows + i] = value_at(from, i * stride + j, bf16);
+}
+
+WIDEST void turn(const float *from, gint64 rows, gint64 cols, gint64 stride, float *to) {
+  turn_panel(from, FALSE, rows, cols, stride, to);
 }
 
 WIDEST void turn_bf16(const guint16 *from, gint64 rows, gint64 cols, gint64 stride, float *to) {
-  gint64 i = 0;
-  for (; i + 2 * SIDE <= rows; i += 2 * SIDE) {
-    gint64 j = 0;
-    for (; j + SIDE <= cols; j += SIDE)
-      for (int half = 0; half < 2; half++) {
-        Row r[SIDE];
-        for (int k = 0; k < SIDE; k++)
-          load_bf16(from + (i + half * SIDE + k) * stride + j, &r[k]);
-        turn_block(r, to + j * rows + i + half * SIDE, rows);
-      }
-    for (; j < cols; j++)
-      for (int k = 0; k < 2 * SIDE; k++)
-        to[j * rows + i + k] = bf16_widen(from[(i + k) * stride + j]);
-  }
-  for (; i < rows; i++)
-    for (gint64 j = 0; j < cols; j++)
-      to[j * rows + i] = bf16_widen(from[i * stride + j]);
+  turn_panel(from, TRUE, rows, cols, stride, to);
 }
