@@ -67,8 +67,9 @@ static Answer *list_characters(Api *api, Request *request, GError **error) {
   gint64 total;
   if (!request_page(request, PAGE_USUAL, PAGE_MOST, FALSE, &limit, &offset, error))
     return NULL;
-  g_autoptr(GPtrArray) rows = character_list(request_app(request), request_caller(request)->account,
-                                             request_query(request, "q"), limit, offset, &total, error);
+  g_autoptr(GPtrArray) rows =
+      character_list(request_app(request), request_caller(request)->account, request_query(request, "q"),
+                     FALSE, limit, offset, &total, error);
   return rows ? answer_list(request, rows, character_shape, total, limit, offset) : NULL;
 }
 

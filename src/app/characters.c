@@ -3,8 +3,8 @@
 #include "app/characters.h"
 
 #include "app/assets.h"
-#include "app/webhooks.h"
 #include "app/holds.h"
+#include "app/webhooks.h"
 #include <string.h>
 
 /* Characters are made by the workers of the usual model: their rig serves both. */
@@ -166,8 +166,8 @@ static gboolean count(Session *session, const char *account, const char *like, g
   return TRUE;
 }
 
-GPtrArray *character_list(App *app, const char *account, const char *q, int limit, int offset, gint64 *total,
-                          GError **error) {
+GPtrArray *character_list(App *app, const char *account, const char *q, gboolean published, int limit,
+                          int offset, gint64 *total, GError **error) {
   g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
   g_autofree char *like = pattern(q);
   if (!session || !count(session, account, like, total, error))

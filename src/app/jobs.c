@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const status_names[] = {"queued", "processing", "complete", "failed", "cancelled"};
-static const char *const kind_names[] = {"character", "scene", "render"};
+static const char *const kind_names[] = {"character", "scene", "render", "training", "generation"};
 
 const char *job_status_name(JobStatus status) {
   return status_names[status];

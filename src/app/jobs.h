@@ -13,7 +13,7 @@
 #define POOL_IDENTITY "identity" /* the other pools are named after the models, RENDER_MODEL_* */
 
 typedef enum { JOB_QUEUED, JOB_PROCESSING, JOB_COMPLETE, JOB_FAILED, JOB_CANCELLED } JobStatus;
-typedef enum { JOB_CHARACTER, JOB_SCENE, JOB_RENDER } JobKind;
+typedef enum { JOB_CHARACTER, JOB_SCENE, JOB_RENDER, JOB_TRAINING, JOB_GENERATION } JobKind;
 
 typedef struct {
   char *id, *account, *subject, *pool, *mode, *dialect, *checkpoint, *stage, *worker, *error, *error_code,
@@ -23,8 +23,11 @@ typedef struct {
   int priority, attempts;
   double progress; /* 0..100, never goes back while the job runs */
   gint64 price, charged, created, started, completed, expires;
-  json_t *spec;   /* what the worker needs, by kind; see app/renders.h, characters.h, scenes.h */
-  json_t *result; /* what it made: objects by role, and numbers; NULL before */
+  char *prompt;      /* what it is called in searches, or NULL */
+  char *template_id; /* that it was made from, or NULL */
+  gint64 published;  /* when its owner published it; 0: not */
+  json_t *spec;      /* what the worker needs, by kind; see app/renders.h, characters.h, scenes.h */
+  json_t *result;    /* what it made: objects by role, and numbers; NULL before */
 } Job;
 
 void job_free(Job *job);

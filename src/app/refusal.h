@@ -36,13 +36,29 @@ typedef enum {
   REFUSAL_CHARACTER_NOT_READY,
   REFUSAL_SCENE, /* no such scene (of this account) */
   REFUSAL_SCENE_NOT_READY,
-  REFUSAL_TEMPLATE,   /* no such template */
-  REFUSAL_BACKGROUND, /* unknown background mode */
-  REFUSAL_MODEL,      /* unknown model, or another than the scene's */
-  REFUSAL_MAPPING,    /* character_mapping is not JSON */
-  REFUSAL_FAST,       /* fast mode is switched off */
-  REFUSAL_NOBODY,     /* nobody is seen where somebody is needed (jobs) */
-  REFUSAL_FAILED,     /* the engine failed three times (jobs) */
+  REFUSAL_TEMPLATE,        /* no such template */
+  REFUSAL_BACKGROUND,      /* unknown background mode */
+  REFUSAL_MODEL,           /* unknown model, or another than the scene's */
+  REFUSAL_MAPPING,         /* character_mapping is not JSON */
+  REFUSAL_FAST,            /* fast mode is switched off */
+  REFUSAL_PICTURES_FEW,    /* fewer pictures than a Training (or a Character) needs */
+  REFUSAL_PICTURES_MANY,   /* more pictures than are taken */
+  REFUSAL_URL_FORM,        /* not an http or https URL at all */
+  REFUSAL_TRIGGER,         /* a trigger word that cannot be one */
+  REFUSAL_NOT_TRAINED,     /* no LoRA: never trained, still training, or failed */
+  REFUSAL_PROMPT,          /* no prompt, or one that is too long */
+  REFUSAL_ASPECT,          /* an aspect ratio that is not offered */
+  REFUSAL_MODEL_MISSING,   /* no model named where one is needed */
+  REFUSAL_TASK,            /* no such task */
+  REFUSAL_TASK_FOREIGN,    /* a task of another account */
+  REFUSAL_JSON,            /* a body that is not JSON */
+  REFUSAL_VARIABLE,        /* a template's variable: unknown, missing, of another kind, too long */
+  REFUSAL_TEMPLATE_BROKEN, /* the template itself cannot be used */
+  REFUSAL_UNPRICED,        /* a combination that has no price */
+  REFUSAL_DAY,             /* the account's requests of this day are used up */
+  REFUSAL_NOBODY,          /* nobody is seen where somebody is needed (jobs) */
+  REFUSAL_DIVERGED,        /* the loss of a Training broke (jobs) */
+  REFUSAL_FAILED,          /* the engine failed three times (jobs) */
 } Refusal;
 
 #define REFUSAL (refusal_quark())

@@ -82,5 +82,31 @@ static const char step_1[] =
     /* secret: what signs links; made at the first start. */
     "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);";
 
-const char *const schema_steps[] = {step_1};
+static const char step_2[] =
+    /* pictures: JSON list of objects; report: JSON, of each picture; chosen: index of the rig's. training:
+     * job of the newest Training; trigger_word, class: of it. */
+    "ALTER TABLE characters ADD COLUMN pictures TEXT;"
+    "ALTER TABLE characters ADD COLUMN report TEXT;"
+    "ALTER TABLE characters ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE characters ADD COLUMN training TEXT;"
+    "ALTER TABLE characters ADD COLUMN published BIGINT;"
+
+    /* prompt: what a Generation or Render is found by. published: its results are everybody's. */
+    "ALTER TABLE jobs ADD COLUMN prompt TEXT;"
+    "ALTER TABLE jobs ADD COLUMN template TEXT;"
+    "ALTER TABLE jobs ADD COLUMN published BIGINT;"
+    "CREATE INDEX jobs_published ON jobs(published) WHERE published IS NOT NULL;"
+
+    /* A file that was put ahead of a request; its object is held by the key. */
+    "CREATE TABLE uploads ("
+    " key TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(id), type TEXT NOT NULL, most BIGINT "
+    "NOT "
+    "NULL, created BIGINT NOT NULL, put BIGINT);"
+    "CREATE INDEX uploads_created ON uploads(created);"
+
+    /* Requests of an account on one UTC day ("2026-11-21"). */
+    "CREATE TABLE days (account TEXT NOT NULL, day TEXT NOT NULL, requests BIGINT NOT NULL, PRIMARY KEY "
+    "(account, day));";
+
+const char *const schema_steps[] = {step_1, step_2};
 const int schema_version = G_N_ELEMENTS(schema_steps);

@@ -39,7 +39,7 @@ static void test_character(void **state) {
   g_autoptr(CharacterRow) working = character_get(company->app, company->caller->account, row->id, &error);
   assert_string_equal(working->status, "processing");
   g_autoptr(GPtrArray) list =
-      character_list(company->app, company->caller->account, "AD", 10, 0, &total, &error);
+      character_list(company->app, company->caller->account, "AD", FALSE, 10, 0, &total, &error);
   assert_int_equal(total, 1);
   assert_int_equal(list->len, 1);
 
