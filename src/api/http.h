@@ -102,6 +102,9 @@ typedef struct Dialect {
   const ErrorRow *errors; /* ends with a row of REFUSAL_INTERNAL, which stands for all that are not listed */
   /* The body of an error (transfer full). */
   json_t *(*error_body)(const Request *request, const ErrorRow *row, const char *message);
+  /* What a GET of the job's subject gives (transfer full), for webhooks of jobs that were made in this
+   * dialect; NULL with *error. The field may be NULL: then no job is made in it. */
+  json_t *(*job_object)(App *app, const Job *job, GError **error);
 } Dialect;
 
 /* --- the server --- */

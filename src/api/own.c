@@ -64,30 +64,12 @@ static Answer *get_file(Api *api, Request *request, GError **error) {
 
 /* --- jobs --- */
 
-static json_t *job_object(const Job *job) {
-  json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", job->id, "object", "job",
-                             "kind", job_kind_name(job->kind), "status", job_status_name(job->status), "mode",
-                             shape_text(job->mode), "subject", shape_text(job->subject), "checkpoint",
-                             shape_text(job->checkpoint), "stage", shape_text(job->stage), "progress",
-                             shape_number(job->progress));
-  json_t *more =
-      json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pool", job->pool, "attempts",
-                job->attempts, "credits_reserved", shape_credits(job->price), "credits_used",
-                shape_credits(job->completed ? job->charged : -1), "error", shape_text(job->error_code),
-                "error_message", shape_text(job->error), "webhook_url", shape_text(job->webhook_url),
-                "created_at", shape_time(job->created), "started_at", shape_time(job->started),
-                "completed_at", shape_time(job->completed));
-  json_object_update(object, more);
-  json_decref(more);
-  return object;
-}
-
 static Answer *get_job(Api *api, Request *request, GError **error) {
   g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
   g_autoptr(Job) job =
       session ? job_get(session, request_argument(request, "job_id"), request_caller(request)->account, error)
               : NULL;
-  return job ? answer_json(200, job_object(job)) : NULL;
+  return job ? answer_json(200, shape_job(job)) : NULL;
 }
 
 static Answer *get_deliveries(Api *api, Request *request, GError **error) {

@@ -95,6 +95,26 @@ const char *shape_plain_character(const char *id) {
   return ours ? id + strlen(CHARACTER_PREFIX) : id;
 }
 
+/* --- jobs --- */
+
+json_t *shape_job(const Job *job) {
+  json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", job->id, "object", "job",
+                             "kind", job_kind_name(job->kind), "status", job_status_name(job->status), "mode",
+                             shape_text(job->mode), "subject", shape_text(job->subject), "checkpoint",
+                             shape_text(job->checkpoint), "stage", shape_text(job->stage), "progress",
+                             shape_number(job->progress));
+  json_t *more =
+      json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pool", job->pool, "attempts",
+                job->attempts, "credits_reserved", shape_credits(job->price), "credits_used",
+                shape_credits(job->completed ? job->charged : -1), "error", shape_text(job->error_code),
+                "error_message", shape_text(job->error), "webhook_url", shape_text(job->webhook_url),
+                "created_at", shape_time(job->created), "started_at", shape_time(job->started),
+                "completed_at", shape_time(job->completed));
+  json_object_update(object, more);
+  json_decref(more);
+  return object;
+}
+
 /* --- answers --- */
 
 Answer *shape_dry_run(gint64 price, const char *mode) {

@@ -30,6 +30,9 @@ json_t *shape_segment_names(const SceneRow *scene);
 json_t *shape_character_id(const char *id);
 const char *shape_plain_character(const char *id);
 
+/* A job of any kind as Troupe itself shows it. */
+json_t *shape_job(const Job *job);
+
 /* The price that a dry run found. */
 Answer *shape_dry_run(gint64 price, const char *mode);
 

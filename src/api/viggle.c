@@ -228,4 +228,5 @@ const Dialect dialect_viggle = {.name = "viggle",
                                 .routes = routes,
                                 .route_count = G_N_ELEMENTS(routes),
                                 .errors = viggle_errors,
-                                .error_body = viggle_error_body};
+                                .error_body = viggle_error_body,
+                                .job_object = viggle_job_object};

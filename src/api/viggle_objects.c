@@ -44,6 +44,13 @@ const ErrorRow viggle_errors[] = {
     {REFUSAL_MODEL, 400, "CS-UORC01-002", "Leave model out, or use a scene of that model."},
     {REFUSAL_MAPPING, 400, "CS-ORIV-012", "Send valid JSON."},
     {REFUSAL_FAST, 400, "CS-UORC01-001", "Repeat the request without fast=true."},
+    {REFUSAL_URL_FORM, 400, "CS-UORC01-002", "Send an http or https address that anyone can read."},
+    {REFUSAL_PICTURES_FEW, 400, "CS-UORC01-002", "Send more pictures."},
+    {REFUSAL_PICTURES_MANY, 400, "CS-UORC01-002", "Send fewer pictures."},
+    {REFUSAL_NOT_TRAINED, 400, "CS-UORC01-002", "Wait until the character's training has ended."},
+    {REFUSAL_JSON, 400, "CS-UORC01-002", "Send valid JSON."},
+    {REFUSAL_DAY, 429, "CS-UORC01-002", "Wait until the next day (UTC)."},
+    {REFUSAL_DIVERGED, 500, "CS-UORC01-009", "Train again."},
     {REFUSAL_NOBODY, 400, "CS-UORC01-009", "Use a picture or video in which a whole person is seen."},
     {REFUSAL_FAILED, 500, "CS-UORC01-009", "Try again."},
     {REFUSAL_INTERNAL, 500, "CS-UORC01-009", "Try again; if it stays so, report it with the X-Request-Id."},
@@ -171,7 +178,9 @@ json_t *viggle_render(const App *app, const Job *job) {
 json_t *viggle_job_object(App *app, const Job *job, GError **error) {
   if (job->kind == JOB_RENDER)
     return viggle_render(app, job);
-  if (job->kind == JOB_CHARACTER) {
+  if (job->kind == JOB_GENERATION)
+    return shape_job(job);
+  if (job->kind == JOB_CHARACTER || job->kind == JOB_TRAINING) {
     g_autoptr(CharacterRow) row = character_get(app, job->account, job->subject, error);
     return row ? viggle_character(app, row) : shape_deleted(job, error);
   }

@@ -296,4 +296,5 @@ const Dialect dialect_viggle_v1 = {.name = "viggle_v1",
                                    .routes = routes,
                                    .route_count = G_N_ELEMENTS(routes),
                                    .errors = viggle_v1_errors,
-                                   .error_body = viggle_v1_error_body};
+                                   .error_body = viggle_v1_error_body,
+                                   .job_object = viggle_v1_job_object};

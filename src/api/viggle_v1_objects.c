@@ -41,6 +41,13 @@ const ErrorRow viggle_v1_errors[] = {
     {REFUSAL_MODEL, 400, "INVALID_REQUEST", CORRECT},
     {REFUSAL_MAPPING, 400, "INVALID_REQUEST", CORRECT},
     {REFUSAL_FAST, 400, "INVALID_REQUEST", CORRECT},
+    {REFUSAL_URL_FORM, 400, "INVALID_REQUEST", CORRECT},
+    {REFUSAL_PICTURES_FEW, 400, "INVALID_REQUEST", CORRECT},
+    {REFUSAL_PICTURES_MANY, 400, "INVALID_REQUEST", CORRECT},
+    {REFUSAL_NOT_TRAINED, 409, "NOT_READY", LATER},
+    {REFUSAL_JSON, 400, "INVALID_REQUEST", CORRECT},
+    {REFUSAL_DAY, 429, "RATE_LIMITED", LATER},
+    {REFUSAL_DIVERGED, 500, "TASK_FAILED", LATER},
     {REFUSAL_NOBODY, 422, "NO_HUMANS_DETECTED", CORRECT},
     {REFUSAL_FAILED, 500, "TASK_FAILED", LATER},
     {REFUSAL_INTERNAL, 500, "INTERNAL_ERROR", LATER},
@@ -156,7 +163,9 @@ json_t *viggle_v1_render(const App *app, const Job *job) {
 json_t *viggle_v1_job_object(App *app, const Job *job, GError **error) {
   if (job->kind == JOB_RENDER)
     return viggle_v1_render(app, job);
-  if (job->kind == JOB_CHARACTER) {
+  if (job->kind == JOB_GENERATION)
+    return shape_job(job);
+  if (job->kind == JOB_CHARACTER || job->kind == JOB_TRAINING) {
     g_autoptr(CharacterRow) row = character_get(app, job->account, job->subject, error);
     return row ? viggle_v1_character(app, row) : shape_deleted(job, error);
   }
