@@ -142,12 +142,12 @@ static gboolean part_end(gpointer user, GError **error) {
     return FALSE;
   if (!write_block(body))
     return not_stored(error, body->path);
-  Upload upload = {
+  FilePart upload = {
       .field = g_steal_pointer(&body->name), .hash = checksum_hex(body->checksum), .bytes = body->bytes};
   gboolean closed = draft_close(body);
   upload.path = g_steal_pointer(&body->path);
   if (!request->uploads)
-    request->uploads = g_array_new(FALSE, FALSE, sizeof(Upload));
+    request->uploads = g_array_new(FALSE, FALSE, sizeof(FilePart));
   g_array_append_val(request->uploads, upload);
   return closed || not_stored(error, upload.path);
 }
@@ -185,8 +185,30 @@ static gboolean too_large(GError **error, guint64 limit) {
                 limit);
 }
 
+static Body *body_new(Request *request, BodyKind kind, guint64 limit) {
+  Body *body = g_new0(Body, 1);
+  body->request = request;
+  body->kind = kind;
+  body->limit = limit;
+  body->fd = -1;
+  body->text = g_byte_array_new();
+  return body;
+}
+
+static gboolean open_raw(Request *request, guint64 limit, GError **error) {
+  if (request->length != G_MAXUINT64 && request->length > limit)
+    return too_large(error, limit);
+  request->body = body_new(request, BODY_RAW, limit);
+  request->body->name = g_strdup("body");
+  request->body->is_file = TRUE;
+  return TRUE;
+}
+
 gboolean body_open(Request *request, GError **error) {
   const unsigned bodies = request->entry->route->bodies;
+  guint64 most = BODY_TEXT_MAX;
+  if (request->entry->route->admit && !request->entry->route->admit(request, &most, error))
+    return FALSE;
   if (!bodies) /* what comes is dropped, within reason */
     return request->length == G_MAXUINT64 || request->length <= BODY_TEXT_MAX ||
            too_large(error, BODY_TEXT_MAX);
@@ -195,6 +217,8 @@ gboolean body_open(Request *request, GError **error) {
                   "The request needs a body with a Content-Length (or chunked encoding).");
   if (request->length == 0)
     return TRUE; /* no fields at all: the handler says what is missing */
+  if (bodies == BODY_RAW)
+    return open_raw(request, most, error);
   BodyKind kind = kind_of(request->header.content_type);
   if (!(kind & bodies) || (request->header.content_encoding &&
                            g_ascii_strcasecmp(request->header.content_encoding, "identity") != 0))
@@ -207,12 +231,7 @@ gboolean body_open(Request *request, GError **error) {
   g_autofree char *boundary = NULL;
   if (kind == BODY_MULTIPART && !(boundary = multipart_boundary(request->header.content_type, error)))
     return FALSE;
-  Body *body = request->body = g_new0(Body, 1);
-  body->request = request;
-  body->kind = kind;
-  body->limit = limit;
-  body->fd = -1;
-  body->text = g_byte_array_new();
+  Body *body = request->body = body_new(request, kind, limit);
   if (boundary)
     body->multipart = multipart_new(boundary, &parts, body);
   return TRUE;
@@ -225,6 +244,8 @@ gboolean body_feed(Request *request, const char *bytes, gsize length, GError **e
     return too_large(error, limit);
   if (!body)
     return TRUE;
+  if (body->kind == BODY_RAW)
+    return part_data(body, bytes, length, error);
   if (body->multipart)
     return multipart_feed(body->multipart, bytes, length, error);
   g_byte_array_append(body->text, (const guint8 *)bytes, (guint)length);
@@ -278,6 +299,7 @@ gboolean body_finish(Request *request, GError **error) {
     return TRUE;
   const char *text = body->text->data ? (const char *)body->text->data : "";
   gboolean good = body->kind == BODY_MULTIPART ? multipart_finish(body->multipart, error)
+                  : body->kind == BODY_RAW     ? part_end(body, error)
                   : body->kind == BODY_JSON
                       ? parse_json(request, text, body->text->len, error)
                       : urlencoded_parse(text, body->text->len, "The body", &request->fields, error);

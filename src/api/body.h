@@ -1,7 +1,7 @@
 /* Request bodies: which kind it is, its limits, where its parts go.
  *
  * A file part (one with a file name, or with a type that is not text) is written to a draft of the object
- * store as it comes and hashed on the way; text is kept in memory, within limits. JSON and urlencoded bodies
+ * store as it comes and hashed on the way, and so is a raw body; text is kept in memory, within limits. JSON and urlencoded bodies
  * are gathered and parsed at the end. */
 #pragma once
 #include "api/request.h"

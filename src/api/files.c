@@ -21,6 +21,8 @@ static const struct {
     {".jpg", "image/jpeg"},
     {".jpeg", "image/jpeg"},
     {".webp", "image/webp"},
+    {".mp3", "audio/mpeg"},
+    {".wav", "audio/wav"},
     {".json", "application/json"},
     {".txt", "text/plain; charset=utf-8"},
     {".zip", "application/zip"},

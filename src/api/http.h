@@ -19,7 +19,8 @@ typedef struct Answer Answer;
 
 /* --- requests; all strings live as long as the request --- */
 
-typedef enum { BODY_NONE = 0, BODY_MULTIPART = 1, BODY_FORM = 2, BODY_JSON = 4 } BodyKind;
+/* BODY_RAW: the bytes of a file, whatever type they claim; they come as the file part "body". */
+typedef enum { BODY_NONE = 0, BODY_MULTIPART = 1, BODY_FORM = 2, BODY_JSON = 4, BODY_RAW = 8 } BodyKind;
 
 App *request_app(const Request *request);
 const char *request_method(const Request *request);
@@ -43,6 +44,11 @@ json_t *request_json(const Request *request); /* a JSON body, borrowed; NULL for
  * The draft belongs to whoever takes it (input_take); drafts that were not taken are removed with the
  * request. */
 void request_source(Request *request, const char *name, InputSource *source);
+/* All the file parts of that name, in their order; how many. *sources: owned by the request. */
+int request_files(Request *request, const char *name, InputSource **sources);
+/* The names of all file parts (NULL-terminated, owned by the request); one that comes twice is there twice.
+ */
+const char *const *request_file_names(Request *request);
 
 /* Common readings. FALSE/NULL with REFUSAL_INVALID that names the field. */
 gboolean request_truth(const Request *request, const char *name, gboolean usual, gboolean *value,
@@ -86,6 +92,9 @@ typedef struct {
   unsigned flags;
   unsigned bodies;   /* BODY_* that are understood; another type is REFUSAL_CONTENT_TYPE */
   const char *scope; /* "read", "write"; NULL: none needed */
+  /* Asked when the head has come: may refuse the body before it is taken, and says how long a BODY_RAW may
+   * be. Quick. */
+  gboolean (*admit)(Request *request, guint64 *most, GError **error);
 } Route;
 
 typedef struct {

@@ -3,6 +3,7 @@
 #include "api/dialects.h"
 #include "api/pages.h"
 #include "api/shapes.h"
+#include "api/uploads.h"
 #include "app/links.h"
 #include "app/webhooks.h"
 #include <string.h>
@@ -22,6 +23,15 @@ static const ErrorRow errors[] = {
     {REFUSAL_LENGTH, 411, "length", NULL},
     {REFUSAL_TOO_LARGE, 413, "too_large", NULL},
     {REFUSAL_CONTENT_TYPE, 415, "content_type", NULL},
+    {REFUSAL_PICTURE_FORMAT, 400, "picture_format", NULL},
+    {REFUSAL_PICTURE_TOO_LARGE, 400, "picture_too_large", NULL},
+    {REFUSAL_PICTURE_BROKEN, 400, "picture_broken", NULL},
+    {REFUSAL_VIDEO_FORMAT, 400, "video_format", NULL},
+    {REFUSAL_VIDEO_TOO_LONG, 400, "video_too_long", NULL},
+    {REFUSAL_VIDEO_TOO_LARGE, 400, "video_too_large", NULL},
+    {REFUSAL_VIDEO_SIZE, 400, "video_size", NULL},
+    {REFUSAL_VIDEO_TOO_SMALL, 400, "video_too_small", NULL},
+    {REFUSAL_VIDEO_BROKEN, 400, "video_broken", NULL},
     {REFUSAL_INTERNAL, 500, "internal", NULL},
 };
 
@@ -171,6 +181,10 @@ static Answer *get_metrics(Api *api, Request *request, GError **error) {
 static const Route routes[] = {
     {"GET", "/files/{object}/{name}", get_file, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/files/{object}/{inside}/{name}", get_file, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
+    {"PUT", "/uploads/users/{account}/user-uploads/{upload}/{file}", upload_put,
+     ROUTE_OPEN | ROUTE_UNCOUNTED | ROUTE_SLOW, BODY_RAW, NULL, upload_admit},
+    {"GET", "/uploads/users/{account}/user-uploads/{upload}/{file}", upload_show,
+     ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/api/jobs/{job_id}", get_job, 0, BODY_NONE, "read"},
     {"GET", "/api/jobs/{job_id}/deliveries", get_deliveries, 0, BODY_NONE, "read"},
     {"GET", "/api/jobs/{job_id}/events", get_events, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},

@@ -52,7 +52,7 @@ void request_clear(Request *request) {
   Loop *loop = request->loop;
   body_free(request->body);
   for (guint i = 0; request->uploads && i < request->uploads->len; i++) {
-    Upload *upload = &g_array_index(request->uploads, Upload, i);
+    FilePart *upload = &g_array_index(request->uploads, FilePart, i);
     files_remove_tree(upload->path); /* nothing is there when somebody took it */
     g_free(upload->field);
     g_free(upload->path);
@@ -322,7 +322,7 @@ void request_source(Request *request, const char *name, InputSource *source) {
   const Caller *caller = request_caller(request);
   *source = (InputSource){.field = name, .account = caller ? caller->account : NULL};
   for (guint i = 0; request->uploads && i < request->uploads->len; i++) {
-    const Upload *upload = &g_array_index(request->uploads, Upload, i);
+    const FilePart *upload = &g_array_index(request->uploads, FilePart, i);
     if (strcmp(upload->field, name) == 0) {
       source->path = upload->path;
       source->hash = upload->hash;
@@ -333,6 +333,31 @@ void request_source(Request *request, const char *name, InputSource *source) {
   source->url = request_field(request, url);
   if (source->url && !*source->url)
     source->url = NULL; /* forms send empty fields for what was left out */
+}
+
+int request_files(Request *request, const char *name, InputSource **sources) {
+  const Caller *caller = request_caller(request);
+  guint count = 0, parts = request->uploads ? request->uploads->len : 0;
+  InputSource *found = g_new0(InputSource, parts + 1);
+  for (guint i = 0; i < parts; i++) {
+    const FilePart *part = &g_array_index(request->uploads, FilePart, i);
+    if (strcmp(part->field, name) == 0)
+      found[count++] = (InputSource){.field = name,
+                                     .path = part->path,
+                                     .hash = part->hash,
+                                     .bytes = part->bytes,
+                                     .account = caller ? caller->account : NULL};
+  }
+  *sources = (InputSource *)keep(request, (char *)found);
+  return (int)count;
+}
+
+const char *const *request_file_names(Request *request) {
+  guint parts = request->uploads ? request->uploads->len : 0;
+  const char **names = g_new0(const char *, parts + 1);
+  for (guint i = 0; i < parts; i++)
+    names[i] = g_array_index(request->uploads, FilePart, i).field;
+  return (const char *const *)keep(request, (char *)names);
 }
 
 static const char *field_or_query(const Request *request, const char *name) {
@@ -396,8 +421,8 @@ char *request_fingerprint(const Request *request) {
   add_fields(checksum, &request->query);
   add_fields(checksum, &request->fields);
   for (guint i = 0; request->uploads && i < request->uploads->len; i++) {
-    add_text(checksum, g_array_index(request->uploads, Upload, i).field);
-    add_text(checksum, g_array_index(request->uploads, Upload, i).hash);
+    add_text(checksum, g_array_index(request->uploads, FilePart, i).field);
+    add_text(checksum, g_array_index(request->uploads, FilePart, i).hash);
   }
   if (request->json) {
     g_autofree char *dump = json_dumps(request->json, JSON_COMPACT | JSON_SORT_KEYS);

@@ -11,7 +11,7 @@ typedef struct Body Body;
 typedef struct {
   char *field, *path, *hash;
   gint64 bytes;
-} Upload;
+} FilePart;
 
 typedef enum {
   REQUEST_NONE,    /* the connection waits for one */
@@ -40,7 +40,7 @@ struct Request {
   json_t *json;
   GSList *texts;   /* what request_field and request_fields made, freed with the request */
   Body *body;      /* while it is coming */
-  GArray *uploads; /* Upload, or NULL */
+  GArray *uploads; /* FilePart, or NULL */
   Caller *caller;
   gboolean caller_known; /* the key was looked at */
   Answer *answer;

@@ -27,7 +27,7 @@ typedef struct {
 void input_clear(Input *input);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Input, input_clear)
 
-#define INPUT_PICTURE_BYTES (20 * 1000 * 1000)
+#define INPUT_PICTURE_BYTES (20 * 1024 * 1024)
 #define INPUT_VIDEO_BYTES (500 * 1000 * 1000)
 
 /* TRUE when the request named one at all. */

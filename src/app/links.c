@@ -34,6 +34,15 @@ static char *clean_name(const char *name) {
   return g_string_free(clean, FALSE);
 }
 
+char *link_signature(const App *app, const char *subject, const char *expires) {
+  guint8 digest[DIGEST];
+  sign(app, subject, expires, digest);
+  GString *hex = g_string_sized_new(2 * DIGEST);
+  for (int i = 0; i < DIGEST; i++)
+    g_string_append_printf(hex, "%02x", digest[i]);
+  return g_string_free(hex, FALSE);
+}
+
 char *link_make(const App *app, const char *object, const char *inside, const char *name,
                 gint64 expires_seconds) {
   g_autofree char *clean = clean_name(name);
@@ -41,13 +50,9 @@ char *link_make(const App *app, const char *object, const char *inside, const ch
                                  : g_strdup_printf(ROOT "%s/%s", object, clean);
   g_autofree char *expires = g_strdup_printf("%" G_GINT64_FORMAT, expires_seconds);
   g_autofree char *escaped = g_uri_escape_string(path, "/", FALSE);
-  guint8 digest[DIGEST];
-  sign(app, path, expires, digest);
-  GString *link = g_string_new(app->settings->public_url ? app->settings->public_url : "");
-  g_string_append_printf(link, "%s?expires=%s&signature=", escaped, expires);
-  for (int i = 0; i < DIGEST; i++)
-    g_string_append_printf(link, "%02x", digest[i]);
-  return g_string_free(link, FALSE);
+  g_autofree char *signature = link_signature(app, path, expires);
+  const char *host = app->settings->public_url ? app->settings->public_url : "";
+  return g_strdup_printf("%s%s?expires=%s&signature=%s", host, escaped, expires, signature);
 }
 
 /* 64 hex digits against the digest; the time does not depend on where they differ. */
@@ -85,20 +90,28 @@ static gboolean take_apart(const char *path, char **object, char **inside) {
   return TRUE;
 }
 
-gboolean link_check(const App *app, const char *path, const char *expires, const char *signature,
-                    char **object, char **inside, gboolean *expired) {
+gboolean link_signature_good(const App *app, const char *subject, const char *expires, const char *signature,
+                             gboolean *expired) {
   gint64 until = 0;
   guint8 digest[DIGEST];
+  *expired = FALSE;
+  if (!time_of(expires, &until))
+    return FALSE;
+  sign(app, subject, expires, digest);
+  if (!digest_equals(signature, digest))
+    return FALSE;
+  *expired = until < g_get_real_time() / G_USEC_PER_SEC;
+  return !*expired;
+}
+
+gboolean link_check(const App *app, const char *path, const char *expires, const char *signature,
+                    char **object, char **inside, gboolean *expired) {
   *object = *inside = NULL;
   *expired = FALSE;
-  if (!path || !expires || !signature || strlen(path) > PATH_MOST || !time_of(expires, &until))
+  if (!path || !expires || !signature || strlen(path) > PATH_MOST)
     return FALSE;
   g_autofree char *plain = g_uri_unescape_string(path, NULL);
   if (!plain)
     return FALSE;
-  sign(app, plain, expires, digest);
-  if (!digest_equals(signature, digest))
-    return FALSE;
-  *expired = until < g_get_real_time() / G_USEC_PER_SEC;
-  return !*expired && take_apart(plain, object, inside);
+  return link_signature_good(app, plain, expires, signature, expired) && take_apart(plain, object, inside);
 }

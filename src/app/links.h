@@ -13,3 +13,9 @@ char *link_make(const App *app, const char *object, const char *inside, const ch
  * the signature. */
 gboolean link_check(const App *app, const char *path, const char *expires, const char *signature,
                     char **object, char **inside, gboolean *expired);
+
+/* The same for whatever else is signed: 64 hex digits over a text and an expiry (transfer full), and their
+ * check. */
+char *link_signature(const App *app, const char *subject, const char *expires);
+gboolean link_signature_good(const App *app, const char *subject, const char *expires, const char *signature,
+                             gboolean *expired);

@@ -1,6 +1,7 @@
 #include "app/sweep.h"
 #include "app/holds.h"
 #include "app/jobs.h"
+#include "app/uploads.h"
 #include "base/files.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ static gboolean sweep_rows(App *app, GError **error) {
          session_run(session, error, "DELETE FROM idempotency WHERE created < $1", integer(now - DAY_MS)) &&
          session_run(session, error, "DELETE FROM deliveries WHERE due IS NULL AND created < $1",
                      integer(now - DELIVERY_DAYS * DAY_MS)) &&
-         session_commit(session, error);
+         upload_sweep(session, error) && session_commit(session, error);
 }
 
 /* ---- objects ---- */

@@ -6,7 +6,7 @@
 #include "base/fault.h"
 #include "base/image.h"
 
-#define PICTURE_MAX_BYTES (20 * 1000 * 1000)
+#define PICTURE_MAX_BYTES (20 * 1024 * 1024)
 
 /* Once per process, before anything else here. */
 gboolean picture_init(const char *program, GError **error);
