@@ -38,13 +38,15 @@ Tracks *video_tracks(const char *video, const Limits *limits, GError **error) {
 
 typedef struct {
   PoseEstimator *estimator;
-  int readings;
+  int readings, step;
   GPtrArray *frames; /* GArray of Pose */
 } Reader;
 
 static gboolean read_frame(const Image *rgb, double time_s, gpointer user, GError **error) {
   Reader *reader = user;
-  GArray *poses = picture_poses(reader->estimator, rgb, reader->readings, error);
+  gboolean judged = reader->frames->len % (guint)reader->step == 0;
+  GArray *poses = !judged ? g_array_new(FALSE, FALSE, sizeof(Pose))
+                          : picture_poses(reader->estimator, rgb, reader->readings, error);
   if (!poses)
     return FALSE;
   g_ptr_array_add(reader->frames, poses);
@@ -57,6 +59,6 @@ GPtrArray *video_poses(const char *video, const Limits *limits, GError **error) 
   if (estimator == NULL)
     return NULL;
   g_autoptr(GPtrArray) frames = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
-  Reader reader = {estimator, limits->readings, frames};
+  Reader reader = {estimator, limits->readings, MAX(limits->step, 1), frames};
   return each_frame(in, read_frame, &reader, error) ? g_steal_pointer(&frames) : NULL;
 }

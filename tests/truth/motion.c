@@ -87,13 +87,13 @@ static void compare_poses(const Pose *driver, const Pose *made, gboolean each, F
     g_printerr("\n");
 }
 
-static void compare_videos(const Track *track, const GPtrArray *driver, const GPtrArray *made, gboolean each,
-                           Fidelity *f) {
+static void compare_videos(const Track *track, const GPtrArray *driver, const GPtrArray *made,
+                           const Limits *limits, Fidelity *f) {
   for (int i = 0; i < track->count; i++) {
     guint frame = (guint)(track->first + i);
     double x, y;
     pose_hips(&track->poses[i], &x, &y);
-    if (track->slot[i] < 0 || frame >= driver->len)
+    if (track->slot[i] < 0 || frame >= driver->len || frame % (guint)MAX(limits->step, 1))
       continue;
     const Pose *want = pose_near(g_ptr_array_index(driver, frame), x, y);
     if (want == NULL)
@@ -103,9 +103,9 @@ static void compare_videos(const Track *track, const GPtrArray *driver, const GP
     if (got == NULL)
       continue;
     f->found++;
-    if (each)
+    if (limits->each)
       g_printerr("%4u", frame);
-    compare_poses(want, got, each, f);
+    compare_poses(want, got, limits->each, f);
   }
 }
 
@@ -141,8 +141,8 @@ gboolean judge_motion(const char *driver, const char *made, const Limits *limits
   if (made_seen == NULL)
     return FALSE;
   Fidelity f = {.all = g_array_new(FALSE, FALSE, sizeof(double))};
-  compare_videos(g_ptr_array_index(tracks->tracks, (guint)limits->person - 1), driver_seen, made_seen,
-                 limits->each, &f);
+  compare_videos(g_ptr_array_index(tracks->tracks, (guint)limits->person - 1), driver_seen, made_seen, limits,
+                 &f);
   double mean, missing;
   tell(&f, result, &mean, &missing);
   g_array_unref(f.all);

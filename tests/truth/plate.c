@@ -4,6 +4,8 @@
 #include "truth.h"
 #include <math.h>
 
+#define USUAL_STEP 6
+
 static void cubic_weights(float t, float w[4]) {
   w[0] = -0.5f * t + t * t - 0.5f * t * t * t;
   w[1] = 1 - 2.5f * t * t + 1.5f * t * t * t;
@@ -76,7 +78,7 @@ gboolean judge_plate(const char *folder, const Truth *truth, const Limits *limit
     return fault(error, FAULT_INPUT, "%s is of another size than its truth.", folder);
   g_autoptr(Image) view = image_new(truth->width, truth->height, 3);
   Sum sums[SUMS] = {0};
-  for (int f = 0; f < truth->frames; f += limits->step) {
+  for (int f = 0; f < truth->frames; f += limits->step ? limits->step : USUAL_STEP) {
     const Plate *plate = scene_plate(scene, f, error);
     if (plate == NULL)
       return FALSE;

@@ -36,7 +36,6 @@ int main(int argc, char **argv) {
                    .max_degrees = -1,
                    .max_missing = -1,
                    .person = 1,
-                   .step = 6,
                    .readings = 1};
   g_autofree char *models = NULL, *network = NULL;
   GOptionEntry entries[] = {
@@ -46,7 +45,8 @@ int main(int argc, char **argv) {
        "plate: least PSNR where the room was ever visible", "DB"},
       {"min-filled", 0, 0, G_OPTION_ARG_DOUBLE, &limits.min_filled, "plate: least PSNR where it never was",
        "DB"},
-      {"step", 0, 0, G_OPTION_ARG_INT, &limits.step, "plate: compare every so many frames (default 6)", "N"},
+      {"step", 0, 0, G_OPTION_ARG_INT, &limits.step, "compare every so many frames (plate: 6, motion: 1)",
+       "N"},
       {"max-degrees", 0, 0, G_OPTION_ARG_DOUBLE, &limits.max_degrees, "motion: largest mean angle error",
        "DEGREES"},
       {"max-missing", 0, 0, G_OPTION_ARG_DOUBLE, &limits.max_missing,
@@ -68,7 +68,7 @@ int main(int argc, char **argv) {
   if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 4 ||
       (!g_str_equal(argv[1], "tracks") && !g_str_equal(argv[1], "plate") &&
        !g_str_equal(argv[1], "motion")) ||
-      (network && !parse_network(network, &limits.network)) || limits.step < 1 ||
+      (network && !parse_network(network, &limits.network)) || limits.step < 0 ||
       (limits.readings != 1 && limits.readings != 3)) {
     g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
     g_printerr("%s%s", error ? error->message : "", help);

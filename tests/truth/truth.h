@@ -34,7 +34,7 @@ typedef struct {
   const char *models;
   PoseNetwork network;
   int person;    /* motion: which of the driver's people is followed, from 1 */
-  int step;      /* plate: every so many frames */
+  int step;      /* plate, motion: every so many frames; 0: usual */
   int readings;  /* motion: 1, or 3 readings of every frame (readings.c) */
   gboolean each; /* motion: a line for every frame on standard error */
 } Limits;
@@ -50,8 +50,8 @@ gboolean judge_motion(const char *driver, const char *made, const Limits *limits
 
 /* Runs the tracker over a video. */
 Tracks *video_tracks(const char *video, const Limits *limits, GError **error);
-/* Everybody in each frame, each frame read by itself, as if it were a picture (transfer full): GArray of Pose
- * by frame. */
+/* Everybody in every limits->step-th frame (0: in each), read by itself, as if it were a picture (transfer
+ * full): GArray of Pose by frame, empty for those between. */
 GPtrArray *video_poses(const char *video, const Limits *limits, GError **error);
 /* The same of one picture, read once or three times (transfer full). */
 GArray *picture_poses(PoseEstimator *estimator, const Image *rgb, int readings, GError **error);
