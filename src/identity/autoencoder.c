@@ -172,7 +172,7 @@ gint64 autoencoder_bytes(const Autoencoder *autoencoder, gint64 height, gint64 w
   else if (autoencoder->kind == KIND_TAEF2)
     floats += taef2_room(height, width);
   else
-    floats += 6 * height * width; /* the blocks, and the maps of a refinement */
+    floats += blocks_room(autoencoder->blocks, height, width);
   return floats * (gint64)sizeof(float);
 }
 

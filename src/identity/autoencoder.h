@@ -66,8 +66,9 @@ BlocksRefiner *blocks_refiner_new(const char *path, guint64 seed, GError **error
 void blocks_refiner_free(BlocksRefiner *refiner);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlocksRefiner, blocks_refiner_free)
 /* One step of AdamW on n pictures [n, 3, height, width] and their tokens [n, height/16 · width/16, 128];
- * returns the mean square error before it. rate: 2e-3 at first. FAULT_INPUT, with nothing changed, where the
- * error is not finite: then a negative number is returned. */
+ * returns the loss before it: mean |difference| of the pixels, and of what they differ by from their
+ * neighbours. rate: 2e-3 at first. FAULT_INPUT, with nothing changed, where the loss is not finite: then a
+ * negative number is returned. */
 double blocks_refiner_step(BlocksRefiner *refiner, const float *tokens, const float *pictures, gint64 n,
                            gint64 height, gint64 width, double rate, GError **error);
 /* The transform and the refinement as one file; FAULT_OUTPUT. */

@@ -90,4 +90,6 @@ void blocks_encode(Blocks *blocks, const float *picture, gint64 height, gint64 w
 void blocks_decode_linear(Blocks *blocks, const float *tokens, gint64 height, gint64 width, float *picture);
 void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, gint64 height, gint64 width,
                    float *picture);
+/* Floats of working memory. */
+gint64 blocks_room(const Blocks *blocks, gint64 height, gint64 width);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Blocks, blocks_free)

@@ -1,35 +1,20 @@
 /* The block transform: each 16 x 16 block of a picture, 768 numbers, is described by its 128 largest
  * principal components, so a token is one product with a fixed matrix and its picture another. What
- * neighbouring tokens disagree about shows as a mosaic; a small network may follow that has learned to smooth
- * it ("refine.*"): 3x3 convolutions on the picture folded 4 x 4 into channels, skips between the inner ones,
- * its output added. */
-#include "identity/autoencoder_parts.h"
+ * neighbouring tokens disagree about shows as a mosaic; a refinement (refinement.h) may follow that has
+ * learned to smooth it. */
 #include "identity/blocks_parts.h"
 #include <math.h>
 
 struct Blocks {
-  float *mean;  /* [BLOCK_SIZE] */
-  float *basis; /* [AUTOENCODER_CHANNELS, BLOCK_SIZE] */
-  float *scale; /* [AUTOENCODER_CHANNELS] */
-  gboolean refined;
-  Conv refine[REFINE_LAYERS];
-  Buffer rows, maps[2], widened;
+  float *mean;            /* [BLOCK_SIZE] */
+  float *basis;           /* [AUTOENCODER_CHANNELS, BLOCK_SIZE] */
+  float *scale;           /* [AUTOENCODER_CHANNELS] */
+  Refinement *refinement; /* or NULL */
+  RefinementMemory memory;
+  Buffer rows, correction;
 };
 
 /* --- reading --- */
-
-static gboolean open_refinement(Blocks *blocks, const Safetensors *file, GError **error) {
-  gint64 channels = FOLD_CHANNELS;
-  for (int i = 0; i < REFINE_LAYERS; i++) {
-    g_autofree char *name = g_strdup_printf("refine.%d", i);
-    /* The skips need inner layers of one width. */
-    gint64 out = i == 0 ? -1 : i == REFINE_LAYERS - 1 ? FOLD_CHANNELS : channels;
-    if (!conv_open(&blocks->refine[i], file, name, channels, out, 3, BIAS_NEEDED, error))
-      return FALSE;
-    channels = blocks->refine[i].out;
-  }
-  return TRUE;
-}
 
 static gboolean all_finite(const float *values, gint64 count, gboolean positive) {
   for (gint64 i = 0; i < count; i++)
@@ -62,8 +47,7 @@ Blocks *blocks_open(const Safetensors *file, GError **error) {
       !all_finite(blocks->scale, AUTOENCODER_CHANNELS, TRUE) ||
       !all_finite(blocks->basis, AUTOENCODER_CHANNELS * BLOCK_SIZE, FALSE))
     return fault_null(error, FAULT_INPUT, "The block transform holds values that are no numbers.");
-  blocks->refined = safetensors_has(file, "refine.0.weight");
-  if (blocks->refined && !open_refinement(blocks, file, error))
+  if (refinement_is_in(file) && !(blocks->refinement = refinement_open(file, error)))
     return NULL;
   return g_steal_pointer(&blocks);
 }
@@ -71,15 +55,13 @@ Blocks *blocks_open(const Safetensors *file, GError **error) {
 void blocks_free(Blocks *blocks) {
   if (!blocks)
     return;
-  for (int i = 0; i < REFINE_LAYERS; i++)
-    conv_clear(&blocks->refine[i]);
+  refinement_free(blocks->refinement);
+  refinement_memory_clear(&blocks->memory);
   g_free(blocks->mean);
   g_free(blocks->basis);
   g_free(blocks->scale);
   buffer_clear(&blocks->rows);
-  buffer_clear(&blocks->maps[0]);
-  buffer_clear(&blocks->maps[1]);
-  buffer_clear(&blocks->widened);
+  buffer_clear(&blocks->correction);
   g_free(blocks);
 }
 
@@ -110,39 +92,6 @@ void blocks_encode(Blocks *blocks, const float *picture, gint64 height, gint64 w
     tokens[i] /= blocks->scale[i % AUTOENCODER_CHANNELS];
 }
 
-/* The picture [3, h, w] as a map [48, h/4, w/4], or its correction added back. */
-static void fold(float *picture, gint64 height, gint64 width, float *map, gboolean add_back) {
-  for (gint64 channel = 0; channel < FOLD_CHANNELS; channel++)
-    for (gint64 row = 0; row < height / FOLD; row++)
-      for (gint64 column = 0; column < width / FOLD; column++, map++) {
-        float *flat = picture + fold_place(channel, row, column, height, width);
-        if (add_back)
-          *flat += *map;
-        else
-          *map = *flat;
-      }
-}
-
-static void refine(Blocks *blocks, gint64 height, gint64 width, float *picture) {
-  gint64 rows = height / FOLD, columns = width / FOLD, pixels = rows * columns;
-  gint64 widest = MAX(blocks->refine[0].out, FOLD_CHANNELS);
-  float *from = buffer_get(&blocks->maps[0], widest * pixels);
-  float *to = buffer_get(&blocks->maps[1], widest * pixels);
-  fold(picture, height, width, from, FALSE);
-  for (int i = 0; i < REFINE_LAYERS; i++) {
-    const Conv *conv = &blocks->refine[i];
-    gint64 count = conv->out * pixels;
-    conv_run(conv, &blocks->widened, from, rows, columns, to);
-    gboolean inner = i > 0 && i < REFINE_LAYERS - 1, last = i == REFINE_LAYERS - 1;
-    for (gint64 k = 0; k < count && !last; k++)
-      to[k] = fmaxf(to[k], 0) + (inner ? from[k] : 0);
-    float *old = from;
-    from = to;
-    to = old;
-  }
-  fold(picture, height, width, from, TRUE);
-}
-
 void blocks_decode_linear(Blocks *blocks, const float *tokens, gint64 height, gint64 width, float *picture) {
   gint64 n = height / BLOCK_SIDE * (width / BLOCK_SIDE);
   float *rows = buffer_get(&blocks->rows, n * (BLOCK_SIZE + AUTOENCODER_CHANNELS));
@@ -163,6 +112,15 @@ void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, 
                    float *picture) {
   blocks_decode_linear(blocks, tokens, height, width, picture);
   watcher_see(watcher, picture, 3, height * width, "linear");
-  if (blocks->refined)
-    refine(blocks, height, width, picture);
+  if (!blocks->refinement)
+    return;
+  float *correction = buffer_get(&blocks->correction, 3 * height * width);
+  refinement_run(blocks->refinement, &blocks->memory, picture, height, width, correction);
+  refinement_unfold(correction, height, width, picture);
+}
+
+gint64 blocks_room(const Blocks *blocks, gint64 height, gint64 width) {
+  gint64 floats = 4 * height * width; /* the blocks and their scaled tokens */
+  return blocks->refinement ? floats + 3 * height * width + refinement_room(blocks->refinement, height, width)
+                            : floats;
 }

@@ -90,7 +90,7 @@ gboolean sampler_run(TransformerRun *run, const Transformer *transformer, const 
   gint64 count = sampling.n_target * sampling.channels;
   g_autofree float *sigmas = g_new(float, (gsize)input->steps + 1);
   sampler_schedule(sampling.n_target, input->steps, input->shift, sigmas);
-  for (int i = 0; i < input->steps; i++) {
+  for (int i = input->skip; i < input->steps; i++) {
     if (step && !step(i, input->steps, x, user))
       return fault(error, FAULT_CANCELLED, "The picture was cancelled at step %d of %d.", i, input->steps);
     sampling_velocity(&sampling, run, lora, input, x, (double)sigmas[i]);

@@ -17,6 +17,8 @@ typedef struct {
   const float *references;            /* tokens of all references, one after the other, or NULL */
   const gint64 (*reference_sizes)[2]; /* height, width in tokens */
   int reference_count;
+  int skip; /* of the steps, the first so many are left out: x is a picture's tokens x0 mixed with noise e as
+             * (1 - σ) x0 + σ e, σ = sigmas[skip] */
 } SamplerInput;
 
 /* x [height · width, channels]: noise at first, the picture's tokens at the end. step is called before each
