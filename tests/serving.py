@@ -18,7 +18,7 @@ class Server:
 
     def __init__(self, data, **options):
         self.data = data
-        self.options = {"listen": "127.0.0.1:0", "fetch-allow": "127.0.0.0/8", "requests-minute": "100000", **{k.replace("_", "-"): v for k, v in options.items()}}
+        self.options = {"listen": "127.0.0.1:0", "fetch-allow": "127.0.0.0/8", "requests-minute": "100000", "requests-day": "0", **{k.replace("_", "-"): v for k, v in options.items()}}
         self.key = None
         self.process = None
 

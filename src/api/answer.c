@@ -32,6 +32,8 @@ void answer_free(Answer *answer) {
     close(answer->fd);
   if (answer->listener)
     listener_free(answer->listener);
+  if (answer->destroy)
+    answer->destroy(answer->user);
   for (guint i = 0; i < answer->header_count; i++) {
     g_free(answer->headers[i].name);
     g_free(answer->headers[i].value);
@@ -138,6 +140,21 @@ Answer *answer_error(Request *request, GError *error) {
 
 typedef void (*Emit)(gpointer to, const char *name, const char *value);
 
+/* Who is not known has the whole day before him. Without a limit the numbers are the largest that every
+ * reader of integers can hold. */
+static void emit_day(const Request *request, Emit emit, gpointer to) {
+  Day day = request->day;
+  if (!day.reset)
+    day_read(request_app(request), request->caller ? request->caller->account : NULL, &day, NULL);
+  gint64 limit = day.limit ? day.limit : G_MAXINT32;
+  g_autofree char *most = g_strdup_printf("%" G_GINT64_FORMAT, limit);
+  g_autofree char *left = g_strdup_printf("%" G_GINT64_FORMAT, day.limit ? MAX(limit - day.used, 0) : limit);
+  g_autofree char *reset = app_time_text(day.reset);
+  emit(to, "X-RateLimit-Limit", most);
+  emit(to, "X-RateLimit-Remaining", left);
+  emit(to, "X-RateLimit-Reset", reset);
+}
+
 static void emit_headers(const Request *request, Emit emit, gpointer to) {
   const Answer *answer = request->answer;
   if (*answer->type)
@@ -146,7 +163,10 @@ static void emit_headers(const Request *request, Emit emit, gpointer to) {
   emit(to, "Access-Control-Allow-Origin", "*");
   if (request->header.origin)
     emit(to, "Access-Control-Expose-Headers",
-         "X-Request-Id, Idempotency-Replayed, Retry-After, ETag, Content-Range, Content-Disposition");
+         "X-Request-Id, Idempotency-Replayed, Retry-After, ETag, Content-Range, Content-Disposition, "
+         "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset");
+  if (request->dialect && request->dialect->daily)
+    emit_day(request, emit, to);
   if (!header_value(answer, "Cache-Control"))
     emit(to, "Cache-Control", "no-store");
   for (guint i = 0; i < answer->header_count; i++)

@@ -16,6 +16,9 @@ struct Answer {
   int fd; /* -1: none */
   gint64 first, part;
   Listener *listener;
+  LaterFunc next; /* a promise: there is nothing else but user and destroy */
+  gpointer user;
+  GDestroyNotify destroy;
   AnswerHeader headers[12];
   guint header_count;
 };

@@ -279,18 +279,18 @@ static gboolean depth_is_sane(const char *text, gsize length) {
  * become reals. */
 static gboolean parse_json(Request *request, const char *text, gsize length, GError **error) {
   if (!depth_is_sane(text, length))
-    return refuse(error, REFUSAL_INVALID, "The JSON body is nested deeper than %d levels.", JSON_DEPTH_MAX);
+    return refuse(error, REFUSAL_JSON, "The JSON body is nested deeper than %d levels.", JSON_DEPTH_MAX);
   json_error_t why;
   json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
   if (!json && json_error_code(&why) == json_error_numeric_overflow)
     json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &why);
   if (!json) {
     g_autofree char *told = g_utf8_make_valid(why.text, -1);
-    return refuse(error, REFUSAL_INVALID, "The body is not valid JSON (line %d, column %d: %s).", why.line,
+    return refuse(error, REFUSAL_JSON, "The body is not valid JSON (line %d, column %d: %s).", why.line,
                   why.column, told);
   }
   request->json = json;
-  return json_is_object(json) || refuse(error, REFUSAL_INVALID, "The JSON body must be an object.");
+  return json_is_object(json) || refuse(error, REFUSAL_JSON, "The JSON body must be an object.");
 }
 
 gboolean body_finish(Request *request, GError **error) {

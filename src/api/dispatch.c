@@ -25,7 +25,10 @@ static const char *key_of(const Request *request) {
 
 gboolean find_caller(Request *request, GError **error) {
   const char *key = key_of(request);
+  const Dialect *dialect = request->dialect;
   request->caller_known = TRUE;
+  if (dialect->check_key && !dialect->check_key(request, error))
+    return FALSE;
   if (!key || !*key)
     return refuse(error, REFUSAL_KEY_MISSING,
                   "The request has no key. Send it in the header Authorization: Bearer KEY.");
@@ -54,6 +57,32 @@ static gboolean check_rate(Request *request, GError **error) {
   if (!request->caller || request->entry->route->flags & ROUTE_UNCOUNTED)
     return TRUE;
   return rate_check(request_app(request), request->caller->account, &request->retry_seconds, error);
+}
+
+/* Whether the dialect is open to this caller, and today. What is counted is counted before the handler runs,
+ * where a thread may wait for the tables. */
+static gboolean check_caller(Request *request, GError **error) {
+  const Dialect *dialect = request->dialect;
+  App *app = request_app(request);
+  if (!request->caller)
+    return TRUE;
+  if (dialect->check_caller && !dialect->check_caller(app, request->caller, error))
+    return FALSE;
+  return !dialect->daily ||
+         (day_read(app, request->caller->account, &request->day, error) &&
+          (!strcmp(request->entry->route->method, "GET") || day_check(&request->day, error)));
+}
+
+static gboolean count_day(Request *request, GError **error) {
+  if (!request->caller || !request->dialect->daily || !strcmp(request->entry->route->method, "GET"))
+    return TRUE;
+  return day_count(request_app(request), request->caller->account, &request->day, error);
+}
+
+/* How long whoever has used up his day is told to wait. */
+static void note_retry(Request *request, const GError *error) {
+  if (error && g_error_matches(error, REFUSAL, REFUSAL_DAY))
+    request->retry_seconds = (int)((request->day.reset - app_now()) / 1000 + 1);
 }
 
 static gboolean check_idempotency_key(Request *request, GError **error) {
@@ -110,8 +139,14 @@ gboolean admit(Request *request, GError **error) {
     return FALSE;
   if (request->answer)
     return TRUE;
-  return check_key(request, error) && check_scope(request, error) && check_rate(request, error) &&
-         check_idempotency_key(request, error) && body_open(request, error);
+  GError *problem = NULL;
+  if (check_key(request, &problem) && check_scope(request, &problem) && check_caller(request, &problem) &&
+      check_rate(request, &problem) && check_idempotency_key(request, &problem) &&
+      body_open(request, &problem))
+    return TRUE;
+  note_retry(request, problem);
+  g_propagate_error(error, problem);
+  return FALSE;
 }
 
 /* --- the handler --- */
@@ -141,14 +176,18 @@ static Answer *call_once(Request *request) {
     answer_header(replay, "Idempotency-Replayed", "true");
     return replay;
   }
-  Answer *answer = call(request);
+  request->claimed = TRUE;
+  return call(request);
+}
+
+/* The work is done and cannot be undone for this: the client has its answer, a repetition is refused. */
+static void keep_answer(Request *request) {
+  const Answer *answer = request->answer;
   g_autofree char *text = answer->text ? g_strndup(answer->text, answer->length) : NULL;
-  /* The work is done and cannot be undone for this: the client has its answer, a repetition is refused. */
-  if (!idempotency_end(app, account, name, answer->status, text, &error)) {
+  g_autoptr(GError) error = NULL;
+  if (request->claimed && !idempotency_end(request_app(request), request->caller->account,
+                                           request->header.idempotency_key, answer->status, text, &error))
     log_trouble("idempotency", error->message);
-    g_error_free(error);
-  }
-  return answer;
 }
 
 /* --- answers that are given again --- */
@@ -169,10 +208,23 @@ static Answer *call_kept(Request *request) {
 }
 
 void dispatch(Request *request) {
-  if (request->caller && request->header.idempotency_key)
+  GError *error = NULL;
+  if (!count_day(request, &error)) {
+    note_retry(request, error);
+    request->answer = answer_error(request, error);
+  } else if (request->caller && request->header.idempotency_key)
     request->answer = call_once(request);
   else if (request->entry->route->flags & ROUTE_KEPT)
     request->answer = call_kept(request);
   else
     request->answer = call(request);
+  if (!request->answer->next)
+    keep_answer(request);
+}
+
+void dispatch_answer(Request *request, Answer *answer, gboolean interrupted) {
+  answer_free(request->answer);
+  request->answer = answer;
+  if (!interrupted)
+    keep_answer(request);
 }

@@ -72,6 +72,13 @@ Answer *answer_error(Request *request, GError *error);
  */
 typedef char *(*EventsFunc)(Api *api, gpointer user, gboolean *done);
 Answer *answer_events(EventsFunc next, gpointer user, GDestroyNotify destroy);
+/* An answer that is made later: the connection rests and no thread of the pool is held, while next is asked
+ * about every 100 ms on a thread of the server's, until it returns the answer or sets *error (NULL without
+ * one: not yet). The request lives until then, whether its client waits or has gone. When the server stops,
+ * next is asked once more; where it has no answer the client is told 503, and an Idempotency-Key is not
+ * freed by that. Not for HEAD and GET routes that are ROUTE_KEPT. */
+typedef Answer *(*LaterFunc)(Api *api, Request *request, gpointer user, GError **error);
+Answer *answer_later(LaterFunc next, gpointer user, GDestroyNotify destroy);
 
 /* --- routes and dialects --- */
 
@@ -114,6 +121,13 @@ typedef struct Dialect {
   /* What a GET of the job's subject gives (transfer full), for webhooks of jobs that were made in this
    * dialect; NULL with *error. The field may be NULL: then no job is made in it. */
   json_t *(*job_object)(App *app, const Job *job, GError **error);
+  /* What is refused of a key by its looks, before it is looked up; FALSE with *error. May be NULL. */
+  gboolean (*check_key)(const Request *request, GError **error);
+  /* Whether the caller may use the dialect at all; FALSE with *error. May be NULL. */
+  gboolean (*check_caller)(App *app, const Caller *caller, GError **error);
+  /* Requests other than GET are counted by the day (app/days.h), and every answer carries X-RateLimit-Limit,
+   * -Remaining and -Reset. */
+  gboolean daily;
 } Dialect;
 
 /* --- the server --- */

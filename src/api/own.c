@@ -19,6 +19,7 @@ static const ErrorRow errors[] = {
     {REFUSAL_RATE, 429, "rate", NULL},
     {REFUSAL_NOT_FOUND, 404, "not_found", NULL},
     {REFUSAL_METHOD, 405, "method", NULL},
+    {REFUSAL_JSON, 400, "json", NULL},
     {REFUSAL_CONFLICT, 409, "conflict", NULL},
     {REFUSAL_LENGTH, 411, "length", NULL},
     {REFUSAL_TOO_LARGE, 413, "too_large", NULL},

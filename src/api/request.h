@@ -4,6 +4,7 @@
 #include "api/http.h"
 #include "api/loop.h"
 #include "api/router.h"
+#include "app/days.h"
 
 typedef struct Body Body;
 
@@ -44,7 +45,9 @@ struct Request {
   Caller *caller;
   gboolean caller_known; /* the key was looked at */
   Answer *answer;
-  int retry_seconds; /* with REFUSAL_RATE */
+  gboolean claimed;  /* its Idempotency-Key waits for the answer */
+  Day day;           /* of a dialect that counts days, once it was read */
+  int retry_seconds; /* with REFUSAL_RATE and REFUSAL_DAY */
   gint64 started;    /* monotonic, microseconds */
   gint64 body_started;
   guint64 length, received; /* of the body; length is G_MAXUINT64 when it is not known */

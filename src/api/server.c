@@ -147,7 +147,10 @@ static void run_one(gpointer data, gpointer user) {
     refuse_busy(request);
   else
     dispatch(request);
-  loop_resume(request->loop, request->connection);
+  if (request->answer->next)
+    laters_add(request->api->laters, request);
+  else
+    loop_resume(request->loop, request->connection);
 }
 
 static enum MHD_Result all_came(Request *request) {
@@ -161,7 +164,12 @@ static enum MHD_Result all_came(Request *request) {
   if (request->entry->route->flags & ROUTE_SLOW || (request->caller && request->header.idempotency_key))
     return run_slowly(request);
   dispatch(request);
-  return answer_queue(request);
+  if (!request->answer->next)
+    return answer_queue(request);
+  request->state = REQUEST_RUNNING;
+  MHD_suspend_connection(request->connection);
+  laters_add(request->api->laters, request);
+  return MHD_YES;
 }
 
 /* --- libmicrohttpd's calls --- */
@@ -389,6 +397,7 @@ Api *api_start(App *app, const ApiOptions *options, GError **error) {
   g_cond_init(&api->changed);
   g_queue_init(&api->connections);
   api->events = events_new(api);
+  api->laters = laters_new();
   api->pool = g_thread_pool_new(run_one, api, SLOW_THREADS, FALSE, NULL);
   api->watcher = g_thread_new("watch", watch, api);
   gboolean started =
@@ -417,6 +426,7 @@ void api_stop(Api *api, int seconds) {
   for (guint i = 0; i < api->loops->len; i++)
     loop_quiesce(api->loops->pdata[i]);
   events_stop(api->events);
+  laters_stop(api->laters);
   gint64 until = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
   g_mutex_lock(&api->lock);
   while (g_atomic_int_get(&api->running) > 0 && g_get_monotonic_time() < until)
@@ -438,6 +448,7 @@ void api_free(Api *api) {
   g_mutex_unlock(&api->lock);
   g_thread_join(api->watcher);
   events_free(api->events);
+  laters_free(api->laters);
   metrics_free(api->metrics);
   cache_free(api->cache);
   router_free(api->router);
@@ -480,6 +491,7 @@ char *api_metrics(Api *api) {
   print_gauge(out, "troupe_http_waiting", "Requests that wait for a thread.",
               g_thread_pool_unprocessed(api->pool));
   print_gauge(out, "troupe_http_listeners", "Streams of events.", events_count(api->events));
+  print_gauge(out, "troupe_http_promised", "Requests whose answer is made later.", laters_count(api->laters));
   print_queue(api, out);
   return g_string_free(out, FALSE);
 }

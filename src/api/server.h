@@ -2,6 +2,7 @@
 #pragma once
 #include "api/cache.h"
 #include "api/events.h"
+#include "api/later.h"
 #include "api/metrics.h"
 #include "api/request.h"
 
@@ -13,6 +14,7 @@ struct Api {
   Metrics *metrics;
   Cache *cache;
   Events *events;
+  Laters *laters;
   GThreadPool *pool;
   GPtrArray *loops; /* Loop, one for each event-loop thread */
   gint running;     /* requests between their headers and the end of their answers */
@@ -27,7 +29,10 @@ struct Api {
 
 /* Fills request->caller by the key that came. FALSE: REFUSAL_KEY_MISSING, REFUSAL_KEY_INVALID. */
 gboolean find_caller(Request *request, GError **error);
-/* Runs the handler, with idempotency around it; fills request->answer. */
+/* Runs the handler, with idempotency around it; fills request->answer, perhaps with a promise. */
 void dispatch(Request *request);
+/* Keeps the promise: takes the answer. interrupted: what was begun goes on without it, so that an
+ * Idempotency-Key must not be free for another try. */
+void dispatch_answer(Request *request, Answer *answer, gboolean interrupted);
 /* Key, scope, rate, route, body: what can be checked before the body comes. FALSE with *error. */
 gboolean admit(Request *request, GError **error);

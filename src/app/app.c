@@ -16,6 +16,8 @@ Settings *settings_new(void) {
       .upload_bytes = 510 * MEGABYTE,
       .jobs_unfinished = 100,
       .requests_minute = 1200,
+      .requests_day = 500,
+      .answer_seconds = 600,
       .lease_seconds = 30,
       .attempts = 3,
       .engine_memory = G_GINT64_CONSTANT(8) << 30,

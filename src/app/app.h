@@ -20,6 +20,8 @@ typedef struct {
   gint64 upload_bytes;    /* largest request body: 500 MB and a little for the other fields */
   gint64 jobs_unfinished; /* of an account at a time: 100 */
   gint64 requests_minute; /* of an account: 1200; polls of render status are not counted */
+  gint64 requests_day;    /* of an account under /api/v1, reads aside: 500; 0 is no limit */
+  gint64 answer_seconds;  /* how long a request waits for its pictures before they are given up: 600 */
   gint64 lease_seconds;   /* a worker that is silent for so long has lost its job: 30 */
   gint64 attempts;        /* 3 */
   gint64 engine_memory;   /* bytes of address space an engine may use */

@@ -10,6 +10,8 @@ typedef enum {
   REFUSAL_BUSY,              /* the store is full, read only or away; try later: 503 */
   REFUSAL_INVALID,           /* a field is wrong in a way without a code of its own */
   REFUSAL_KEY_MISSING,       /* no key */
+  REFUSAL_KEY_SCHEME,        /* Authorization is not "Bearer KEY" */
+  REFUSAL_KEY_FORM,          /* what stands there cannot be a key of this dialect */
   REFUSAL_KEY_INVALID,       /* unknown, revoked or expired key */
   REFUSAL_FORBIDDEN,         /* the key's scopes do not allow it */
   REFUSAL_CREDITS,           /* the balance is too small */
@@ -51,6 +53,8 @@ typedef enum {
   REFUSAL_MODEL_MISSING,   /* no model named where one is needed */
   REFUSAL_TASK,            /* no such task */
   REFUSAL_TASK_FOREIGN,    /* a task of another account */
+  REFUSAL_RESULT,          /* a task has no result: not yet, not ever, or kept no longer */
+  REFUSAL_TRAINER,         /* nothing here can train */
   REFUSAL_JSON,            /* a body that is not JSON */
   REFUSAL_VARIABLE,        /* a template's variable: unknown, missing, of another kind, too long */
   REFUSAL_TEMPLATE_BROKEN, /* the template itself cannot be used */

@@ -141,6 +141,43 @@ static Answer *ticks(Api *api, Request *request, GError **error) {
   return answer_events(tick, ticker, g_free);
 }
 
+/* --- answers that are made later --- */
+
+typedef struct {
+  gint64 due; /* monotonic, microseconds; -1: never */
+  int number;
+  gboolean fail;
+} Promise;
+
+static gint promises; /* that were freed */
+
+int probe_promises_freed(void) {
+  return g_atomic_int_get(&promises);
+}
+
+static void promise_free(gpointer promise) {
+  g_atomic_int_inc(&promises);
+  g_free(promise);
+}
+
+static Answer *keep_promise(Api *api, Request *request, gpointer user, GError **error) {
+  const Promise *promise = user;
+  if (promise->due < 0 || g_get_monotonic_time() < promise->due)
+    return NULL;
+  if (promise->fail)
+    return refuse_null(error, REFUSAL_CONFLICT, "It failed.");
+  return answer_json(200, json_pack("{s:i, s:s}", "count", promise->number, "path", request_path(request)));
+}
+
+static Answer *later(Api *api, Request *request, GError **error) {
+  const char *ms = request_query(request, "ms");
+  Promise *promise = g_new0(Promise, 1);
+  promise->due = ms && *ms != '-' ? g_get_monotonic_time() + atoi(ms) * 1000 : -1;
+  promise->fail = request_query(request, "fail") != NULL;
+  promise->number = g_atomic_int_add(&count, 1) + 1;
+  return answer_later(keep_promise, promise, promise_free);
+}
+
 #define ANY_BODY (BODY_MULTIPART | BODY_FORM | BODY_JSON)
 static const Route routes[] = {
     {"GET", "/t/hello", hello, ROUTE_OPEN, 0, NULL},
@@ -159,20 +196,31 @@ static const Route routes[] = {
     {"GET", "/t/full", store_fault, ROUTE_OPEN, 0, NULL},
     {"GET", "/t/metrics", numbers, ROUTE_OPEN, 0, NULL},
     {"GET", "/t/events", ticks, ROUTE_OPEN, 0, NULL},
+    {"GET", "/t/later", later, ROUTE_OPEN, 0, NULL},
+    {"POST", "/t/later", later, ROUTE_SLOW, ANY_BODY, "write"},
 };
 
 static const Route other_routes[] = {
     {"GET", "/t/other/hello", hello, ROUTE_OPEN, 0, NULL},
 };
 
+static const Route daily_routes[] = {
+    {"GET", "/t/daily/me", hello, 0, 0, "read"},
+    {"GET", "/t/daily/open", hello, ROUTE_OPEN, 0, NULL},
+    {"POST", "/t/daily/me", hello, ROUTE_SLOW, BODY_JSON, "write"},
+};
+
 static const ErrorRow errors[] = {
     {REFUSAL_BUSY, 503, "busy", NULL},
     {REFUSAL_INVALID, 400, "invalid", NULL},
     {REFUSAL_KEY_MISSING, 401, "key_missing", NULL},
+    {REFUSAL_KEY_FORM, 401, "key_form", NULL},
     {REFUSAL_KEY_INVALID, 401, "key_invalid", NULL},
     {REFUSAL_FORBIDDEN, 403, "forbidden", NULL},
     {REFUSAL_RATE, 429, "rate", NULL},
     {REFUSAL_NOT_FOUND, 404, "not_found", NULL},
+    {REFUSAL_JSON, 400, "invalid", NULL},
+    {REFUSAL_DAY, 429, "day", NULL},
     {REFUSAL_METHOD, 405, "method", NULL},
     {REFUSAL_CONFLICT, 409, "conflict", NULL},
     {REFUSAL_LENGTH, 411, "length", NULL},
@@ -192,7 +240,27 @@ static json_t *other_error_body(const Request *request, const ErrorRow *row, con
 static const Dialect dialect = {"test", "/t", routes, G_N_ELEMENTS(routes), errors, error_body};
 static const Dialect other = {"other", "/t/other",      other_routes, G_N_ELEMENTS(other_routes),
                               errors,  other_error_body};
-static const Dialect *const dialects[] = {&dialect, &other, NULL};
+
+/* A dialect whose keys have a form, with callers that it does not serve, and a limit for each day. */
+static gboolean daily_key(const Request *request, GError **error) {
+  const char *key = request_header(request, "Authorization");
+  return !key || g_str_has_prefix(key, "Bearer sk-") || refuse(error, REFUSAL_KEY_FORM, "No.");
+}
+
+static gboolean daily_caller(App *app, const Caller *caller, GError **error) {
+  return !g_str_equal(caller->scopes, "write") || refuse(error, REFUSAL_FORBIDDEN, "Not you.");
+}
+
+static const Dialect daily = {.name = "daily",
+                              .prefix = "/t/daily",
+                              .routes = daily_routes,
+                              .route_count = G_N_ELEMENTS(daily_routes),
+                              .errors = errors,
+                              .error_body = error_body,
+                              .check_key = daily_key,
+                              .check_caller = daily_caller,
+                              .daily = TRUE};
+static const Dialect *const dialects[] = {&dialect, &other, &daily, NULL};
 
 /* --- the server --- */
 

@@ -17,8 +17,10 @@ Probe *probe_new(void (*changes)(Settings *settings));
 void probe_free(Probe *probe);
 /* How many files lie in the drafts of the object store. */
 int probe_drafts(const Probe *probe);
-/* How often the handler of POST /t/count was called. */
+/* How often the handlers of POST /t/count and of /t/later were called. */
 int probe_count(void);
+/* How many promises of /t/later are gone. */
+int probe_promises_freed(void);
 /* The file that GET /t/file serves, and its size. */
 #define PROBE_FILE_BYTES 100000
 
