@@ -1,5 +1,7 @@
 #include "app/assets.h"
 
+#include <string.h>
+
 gboolean asset_affordable(App *app, const char *account, gint64 price, GError **error) {
   g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
   Balance balance;
@@ -9,6 +11,17 @@ gboolean asset_affordable(App *app, const char *account, gint64 price, GError **
     return TRUE;
   return refuse(error, REFUSAL_CREDITS, "This needs %.2f credits and the balance is %.2f. Add credits.",
                 (double)price / CREDIT, (double)balance.balance / CREDIT);
+}
+
+char *asset_pattern(const char *q) {
+  GString *result = g_string_new("%");
+  for (const char *c = q ? q : ""; *c; c++) {
+    if (strchr("%_\\", *c))
+      g_string_append_c(result, '\\');
+    g_string_append_c(result, *c);
+  }
+  g_string_append_c(result, '%');
+  return g_string_free(result, FALSE);
 }
 
 static gboolean job_taken(Session *session, const char *id, gboolean *taken, GError **error) {

@@ -10,6 +10,9 @@ static inline const char *given(const char *value) {
 /* Whether the account could pay this much now: asked before anything is downloaded or inspected; the
  * reservation itself decides later. REFUSAL_CREDITS. */
 gboolean asset_affordable(App *app, const char *account, gint64 price, GError **error);
+/* A LIKE pattern (ESCAPE '\\') for texts with q in them, whose own wildcards count as characters; NULL: any
+ * text (transfer full). */
+char *asset_pattern(const char *q);
 /* Ids of a new thing and of its job: a UUID, and "PREFIX_" with the UUID's first 12 hex digits, which no
  * other job has. Both transfer full. */
 gboolean asset_ids(Session *session, const char *prefix, char **id, char **job, GError **error);

@@ -53,8 +53,10 @@ GPtrArray *character_list(App *app, const char *account, const char *q, gboolean
                           int offset, gint64 *total, GError **error);
 /* One that this account may use: its own, or a published one. REFUSAL_CHARACTER. */
 CharacterRow *character_usable(Session *session, const char *account, const char *id, GError **error);
+/* Everybody may see and use it from now on, or not any more. REFUSAL_CHARACTER. */
+gboolean character_publish(App *app, const char *account, const char *id, gboolean published, GError **error);
 /* name or description NULL: unchanged. */
 gboolean character_update(App *app, const char *account, const char *id, const char *name,
                           const char *description, GError **error);
-/* Gone from every list at once; its job is cancelled; its objects go with the next sweep. */
+/* Gone from every list at once; its jobs are cancelled and refunded; its objects go with the next sweep. */
 gboolean character_delete(App *app, const char *account, const char *id, GError **error);

@@ -4,6 +4,7 @@
  * it claims to be, and how large and long it is, the child finds out behind its walls. A child that dies of a
  * file has thereby said that the file is broken. */
 #include "app/inputs.h"
+#include "app/inputs_private.h"
 #include "app/rate.h"
 
 #include "engine/child.h"
@@ -14,22 +15,13 @@
 
 #define PICTURE_SECONDS 60 /* for a download */
 #define VIDEO_SECONDS 300
-#define LOOK_SILENCE 60 /* an inspection says nothing until it is done */
 #define LOOK_CPU 60
 
-typedef struct {
-  const char *what;  /* for messages */
-  const char *kinds; /* that are understood */
-  const char *task;
-  gint64 bytes, seconds;
-  Refusal format, too_large, broken;
-} KindFacts;
-
-static const KindFacts facts_of[] = {
-    [INPUT_PICTURE] = {"a picture", "PNG, JPEG or WebP", "inspect-picture", INPUT_PICTURE_BYTES,
+const InputFacts input_facts[] = {
+    [INPUT_PICTURE] = {TRUE, "a picture", "PNG, JPEG or WebP", "inspect-picture", INPUT_PICTURE_BYTES,
                        PICTURE_SECONDS, REFUSAL_PICTURE_FORMAT, REFUSAL_PICTURE_TOO_LARGE,
                        REFUSAL_PICTURE_BROKEN},
-    [INPUT_VIDEO] = {"a video", "MP4, MOV, WebM, AVI or MKV", "inspect-video", INPUT_VIDEO_BYTES,
+    [INPUT_VIDEO] = {FALSE, "a video", "MP4, MOV, WebM, AVI or MKV", "inspect-video", INPUT_VIDEO_BYTES,
                      VIDEO_SECONDS, REFUSAL_VIDEO_FORMAT, REFUSAL_VIDEO_TOO_LARGE, REFUSAL_VIDEO_BROKEN},
 };
 
@@ -64,38 +56,38 @@ char *input_text(const char *field, const char *value, glong least, glong most, 
 
 /* --- the draft --- */
 
+/* What messages call it when it comes by URL (transfer full). */
+static char *url_name(const InputSource *source) {
+  return source->url_field ? g_strdup(source->url_field) : g_strconcat(source->field, "_url", NULL);
+}
+
 gboolean input_glance(const InputSource *source, GError **error) {
   g_autoptr(GError) problem = NULL;
   if (source->path || !source->url || fetch_url_check(source->url, &problem))
     return TRUE;
-  return refuse(error, REFUSAL_URL, "%s_url: %s", source->field, problem->message);
+  g_autofree char *name = url_name(source);
+  return refuse(error, REFUSAL_URL_FORM, "%s: %s", name, problem->message);
 }
 
-/* A file in the store's drafts that goes when it is not taken further. */
-typedef struct {
-  char *path, *hash;
-  gint64 bytes;
-} Draft;
-
-static void draft_clear(Draft *draft) {
+void draft_clear(Draft *draft) {
   if (draft->path)
     g_unlink(draft->path);
-  g_free(draft->path);
-  g_free(draft->hash);
+  g_clear_pointer(&draft->path, g_free);
+  g_clear_pointer(&draft->hash, g_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Draft, draft_clear)
 
-static gboolean fetch_refused(const InputSource *source, const KindFacts *kind, const GError *problem,
+static gboolean fetch_refused(const InputSource *source, const InputFacts *kind, const GError *problem,
                               GError **error) {
+  g_autofree char *name = url_name(source);
   if (g_error_matches(problem, FAULT, FAULT_LIMIT))
-    return refuse(error, kind->too_large, "%s_url: %s", source->field, problem->message);
+    return refuse(error, kind->too_large, "%s: %s", name, problem->message);
   if (g_error_matches(problem, FAULT, FAULT_INPUT))
-    return refuse(error, REFUSAL_URL, "%s_url: %s", source->field, problem->message);
+    return refuse(error, REFUSAL_URL, "%s: %s", name, problem->message);
   g_set_error_literal(error, problem->domain, problem->code, problem->message);
   return FALSE;
 }
 
-static gboolean draft_fetch(App *app, const KindFacts *kind, const InputSource *source, Draft *draft,
+static gboolean draft_fetch(App *app, const InputFacts *kind, const InputSource *source, Draft *draft,
                             GError **error) {
   g_autoptr(FetchPolicy) policy = fetch_policy_new(app->settings->fetch_allow, error);
   g_autofree char *path = policy ? objects_draft(app->objects, error) : NULL;
@@ -114,15 +106,15 @@ static gboolean draft_fetch(App *app, const KindFacts *kind, const InputSource *
   draft->path = g_steal_pointer(&path);
   draft->hash = g_steal_pointer(&fetched.sha256);
   draft->bytes = fetched.bytes;
-  if (fetched.content_type && g_str_has_prefix(fetched.content_type, "text/"))
-    return refuse(error, kind->format,
-                  "%s_url leads to a page of text (%s), not to %s. Send the address of the file itself.",
-                  source->field, fetched.content_type, kind->what);
-  return TRUE;
+  g_autofree char *name = url_name(source);
+  return !fetched.content_type || !g_str_has_prefix(fetched.content_type, "text/") ||
+         refuse(error, kind->format,
+                "%s leads to a page of text (%s), not to %s. Send the address of the file itself.", name,
+                fetched.content_type, kind->what);
 }
 
-static gboolean draft_take(App *app, const KindFacts *kind, const InputSource *source, Draft *draft,
-                           GError **error) {
+static gboolean draft_begin(App *app, const InputFacts *kind, const InputSource *source, Draft *draft,
+                            GError **error) {
   if (!source->path)
     return draft_fetch(app, kind, source, draft, error);
   draft->path = g_strdup(source->path);
@@ -150,7 +142,7 @@ static gboolean plausible_video(const guint8 *bytes) {
   return begins(bytes, 0, "\x1a\x45\xdf\xa3") || (begins(bytes, 0, "RIFF") && begins(bytes, 8, "AVI "));
 }
 
-static gboolean sniff(const KindFacts *kind, const InputSource *source, const Draft *draft, GError **error) {
+static gboolean sniff(const InputFacts *kind, const InputSource *source, const Draft *draft, GError **error) {
   if (draft->bytes == 0)
     return refuse(error, kind->broken, "%s is empty. Send %s.", source->field, kind->kinds);
   if (draft->bytes > kind->bytes)
@@ -163,29 +155,33 @@ static gboolean sniff(const KindFacts *kind, const InputSource *source, const Dr
     return fault(error, FAULT_STORE, "an upload cannot be read: %s.", g_strerror(errno));
   gsize read = fread(bytes, 1, sizeof bytes - 1, file);
   fclose(file);
-  if (read > 0 && (kind == &facts_of[INPUT_PICTURE] ? plausible_picture(bytes) : plausible_video(bytes)))
+  if (read > 0 && (kind->picture ? plausible_picture(bytes) : plausible_video(bytes)))
     return TRUE;
   return refuse(error, kind->format, "%s is not %s that can be read. Send %s.", source->field, kind->what,
                 kind->kinds);
 }
 
-/* The child may have been taken over by the file: of what it says only what an inspection can find is
- * believed. */
-static gboolean child_refused(const KindFacts *kind, const InputSource *source, const ChildOutcome *outcome,
-                              GError **error) {
-  if (!outcome->code)
-    return refuse(error, kind->broken, "%s cannot be decoded. Send %s.", source->field, kind->kinds);
-  Refusal why = refusal_named(outcome->code);
-  if (why >= REFUSAL_PICTURE_FORMAT && why <= REFUSAL_VIDEO_BROKEN)
-    return refuse(error, why, "%s: %s", source->field, outcome->message);
-  return fault(error, why == REFUSAL_BUSY ? FAULT_STORE : FAULT_INTERNAL, "%s could not be inspected: %s",
-               source->field, outcome->message);
+gboolean draft_take(App *app, const InputFacts *kind, const InputSource *source, Draft *draft,
+                    GError **error) {
+  return draft_begin(app, kind, source, draft, error) && sniff(kind, source, draft, error);
 }
 
-static gboolean look(App *app, const KindFacts *kind, const InputSource *source, const Draft *draft,
-                     json_t **facts, GError **error) {
-  json_t *task = json_pack("{s:s, s:s}", "do", kind->task,
-                           kind == &facts_of[INPUT_PICTURE] ? "picture" : "video", draft->path);
+/* The child may have been taken over by the file: of what it says only what an inspection can find is
+ * believed. */
+gboolean draft_refused(const InputFacts *kind, const InputSource *source, const char *code,
+                       const char *message, GError **error) {
+  if (!code)
+    return refuse(error, kind->broken, "%s cannot be decoded. Send %s.", source->field, kind->kinds);
+  Refusal why = refusal_named(code);
+  if (why >= REFUSAL_PICTURE_FORMAT && why <= REFUSAL_VIDEO_BROKEN)
+    return refuse(error, why, "%s: %s", source->field, message);
+  return fault(error, why == REFUSAL_BUSY ? FAULT_STORE : FAULT_INTERNAL, "%s could not be inspected: %s",
+               source->field, message);
+}
+
+gboolean draft_look(App *app, const InputFacts *kind, const InputSource *source, const Draft *draft,
+                    json_t **facts, GError **error) {
+  json_t *task = json_pack("{s:s, s:s}", "do", kind->task, kind->picture ? "picture" : "video", draft->path);
   if (!task)
     return fault(error, FAULT_INTERNAL, "the path of a draft is not UTF-8.");
   ChildLimits limits = {.models = app->settings->models,
@@ -198,18 +194,18 @@ static gboolean look(App *app, const KindFacts *kind, const InputSource *source,
   if (!ran)
     return FALSE;
   if (!outcome.result)
-    return child_refused(kind, source, &outcome, error);
+    return draft_refused(kind, source, outcome.code, outcome.message, error);
   *facts = g_steal_pointer(&outcome.result);
   return TRUE;
 }
 
 static gboolean take(App *app, InputKind which, const InputSource *source, gboolean keep, Input *input,
                      GError **error) {
-  const KindFacts *kind = &facts_of[which];
+  const InputFacts *kind = &input_facts[which];
   g_auto(Draft) draft = {0};
   g_auto(Input) seen = {0};
-  if (!draft_take(app, kind, source, &draft, error) || !sniff(kind, source, &draft, error) ||
-      !look(app, kind, source, &draft, &seen.facts, error))
+  if (!draft_take(app, kind, source, &draft, error) ||
+      !draft_look(app, kind, source, &draft, &seen.facts, error))
     return FALSE;
   if (keep && !(seen.object = objects_put(app->objects, draft.path, draft.hash, NULL, error)))
     return FALSE;

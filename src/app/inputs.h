@@ -10,9 +10,10 @@
 
 /* What the request said; either path or url (both: path wins), or neither. */
 typedef struct {
-  const char *field; /* for messages: "ref_image" */
-  const char *path;  /* a draft of the object store, taken over */
-  const char *hash;  /* its SHA-256 */
+  const char *field;     /* for messages: "ref_image" */
+  const char *url_field; /* what messages call its URL: "image_urls[3]"; NULL: FIELD_url */
+  const char *path;      /* a draft of the object store, taken over */
+  const char *hash;      /* its SHA-256 */
   gint64 bytes;
   const char *url;
   const char *account; /* whose download it is; NULL: not counted */
@@ -34,13 +35,20 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Input, input_clear)
 static inline gboolean input_given(const InputSource *source) {
   return source->path || source->url;
 }
-/* What is cheap to see: that a URL is one. REFUSAL_URL. */
+/* What is cheap to see: that a URL is one. REFUSAL_URL_FORM. */
 gboolean input_glance(const InputSource *source, GError **error);
 /* All three steps. May take as long as a download takes. The draft is gone afterwards, whatever happened.
  * REFUSAL_PICTURE_*, REFUSAL_VIDEO_*, REFUSAL_URL. */
 gboolean input_take(App *app, InputKind kind, const InputSource *source, Input *input, GError **error);
 /* The first two steps, for dry runs: input->object stays NULL. */
 gboolean input_inspect(App *app, InputKind kind, const InputSource *source, Input *input, GError **error);
+
+/* Several pictures as one: downloaded side by side, all looked at by one child, and kept only when all are
+ * good; inputs[count]. most: bytes of each. Errors name which it is. */
+gboolean inputs_take(App *app, const InputSource *sources, int count, gint64 most, Input *inputs,
+                     GError **error);
+gboolean inputs_inspect(App *app, const InputSource *sources, int count, gint64 most, Input *inputs,
+                        GError **error);
 
 /* A name or description: trimmed, valid UTF-8 of at least `least` and at most `most` characters, without
  * control characters (transfer full). REFUSAL_INVALID names the field. */

@@ -1,12 +1,17 @@
 /* The end of a job: everything that must happen together. The first statement changes the row only if the job
  * is still unfinished (and the worker's); all the rest follows from that one having found its row, so a
  * second end, by whomever, changes nothing. */
-#include "app/webhooks.h"
 #include "app/holds.h"
 #include "app/jobs_private.h"
+#include "app/webhooks.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* What a Render or Generation makes belongs to the job; all else to the Character or Scene. */
+static gboolean holds_itself(const Job *job) {
+  return job->kind == JOB_RENDER || job->kind == JOB_GENERATION;
+}
 
 static gboolean end_row(Session *session, const Job *job, const JobEnd *end, gint64 charge, gint64 now,
                         gboolean *held, GError **error) {
@@ -17,7 +22,7 @@ static gboolean end_row(Session *session, const Job *job, const JobEnd *end, gin
   if (complete && end->objects)
     json_object_update_missing(result, end->objects);
   g_autofree char *result_text = result ? json_dumps(result, JSON_COMPACT) : NULL;
-  gboolean expires = complete && job->kind == JOB_RENDER;
+  gboolean expires = complete && holds_itself(job);
   gint64 changed = 0;
   if (!session_run_counted(
           session, error, &changed,
@@ -72,31 +77,51 @@ static gboolean scene_facts(Session *session, const Job *job, const json_t *resu
 #undef NUMBER
 }
 
+static gboolean end_character(Session *session, const Job *job, const JobEnd *end, gint64 charge, gint64 now,
+                              gint64 *changed, GError **error) {
+  const json_t *report = json_object_get(end->result, "report");
+  g_autofree char *report_text = report ? json_dumps(report, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+  return session_run_counted(
+      session, error, changed,
+      "UPDATE characters SET status = $1, error = $2, error_code = $3, completed = $4, credits = $5, "
+      "report = $6, chosen = $7 WHERE id = $8 AND deleted IS NULL",
+      text(end->status == JOB_COMPLETE ? "ready" : "failed"), text(end->error), text(end->error_code),
+      integer(now), integer(charge), text(report_text),
+      integer(json_integer_value(json_object_get(end->result, "chosen"))), text(job->subject));
+}
+
+static gboolean end_scene(Session *session, const Job *job, const JobEnd *end, gint64 now, gint64 *changed,
+                          GError **error) {
+  gboolean complete = end->status == JOB_COMPLETE;
+  return session_run_counted(session, error, changed,
+                             "UPDATE scenes SET status = $1, error = $2, error_code = $3, completed = $4 "
+                             "WHERE id = $5 AND deleted IS NULL",
+                             text(complete ? "ready" : "failed"), text(end->error), text(end->error_code),
+                             integer(now), text(job->subject)) &&
+         (*changed != 1 || !complete || scene_facts(session, job, end->result, error));
+}
+
+/* How a Training went is read from its job; the Character must only still be there to take what it made. */
+static gboolean end_training(Session *session, const Job *job, gint64 *changed, GError **error) {
+  g_autoptr(Rows) rows = session_query(
+      session, error, "SELECT 1 FROM characters WHERE id = $1 AND deleted IS NULL", text(job->subject));
+  *changed = rows && rows_next(rows, error);
+  return rows && (*changed || rows_ended(rows));
+}
+
 /* alive: it was not deleted meanwhile. */
 static gboolean end_subject(Session *session, const Job *job, const JobEnd *end, gint64 charge, gint64 now,
                             gboolean *alive, GError **error) {
-  const char *status = end->status == JOB_COMPLETE ? "ready" : "failed";
   gint64 changed = 0;
-  if (job->kind == JOB_CHARACTER) {
-    if (!session_run_counted(
-            session, error, &changed,
-            "UPDATE characters SET status = $1, error = $2, error_code = $3, completed = $4, "
-            "credits = $5 WHERE id = $6 AND deleted IS NULL",
-            text(status), text(end->error), text(end->error_code), integer(now), integer(charge),
-            text(job->subject)))
-      return FALSE;
-  } else if (job->kind == JOB_SCENE) {
-    if (!session_run_counted(session, error, &changed,
-                             "UPDATE scenes SET status = $1, error = $2, error_code = $3, completed = $4 "
-                             "WHERE id = $5 AND deleted IS NULL",
-                             text(status), text(end->error), text(end->error_code), integer(now),
-                             text(job->subject)))
-      return FALSE;
-  }
+  gboolean good = TRUE;
+  if (job->kind == JOB_CHARACTER)
+    good = end_character(session, job, end, charge, now, &changed, error);
+  else if (job->kind == JOB_SCENE)
+    good = end_scene(session, job, end, now, &changed, error);
+  else if (job->kind == JOB_TRAINING)
+    good = end_training(session, job, &changed, error);
   *alive = changed == 1;
-  if (*alive && job->kind == JOB_SCENE && end->status == JOB_COMPLETE)
-    return scene_facts(session, job, end->result, error);
-  return TRUE;
+  return good;
 }
 
 /* ---- what it holds ---- */
@@ -113,16 +138,16 @@ static gboolean hold_made(Session *session, const char *owner, json_t *objects, 
 
 gboolean job_end(Session *session, const Job *job, const JobEnd *end, gboolean *held, GError **error) {
   gint64 now = app_now(), charge = end->status == JOB_COMPLETE ? CLAMP(end->charge, 0, job->price) : 0;
-  gboolean render = job->kind == JOB_RENDER, alive = FALSE;
+  gboolean own = holds_itself(job), alive = FALSE;
   if (!end_row(session, job, end, charge, now, held, error))
     return FALSE;
   if (!*held)
     return TRUE;
   if (!holds_drop(session, job->id, NULL, error) ||
-      (!render && !end_subject(session, job, end, charge, now, &alive, error)))
+      (!own && !end_subject(session, job, end, charge, now, &alive, error)))
     return FALSE;
-  if (end->status == JOB_COMPLETE && (render || alive) &&
-      !hold_made(session, render ? job->id : job->subject, end->objects, error))
+  if (end->status == JOB_COMPLETE && (own || alive) &&
+      !hold_made(session, own ? job->id : job->subject, end->objects, error))
     return FALSE;
   return ledger_settle(session, job->account, job->id, charge, error) &&
          (!job->webhook_url || webhook_owe(session, job, error));

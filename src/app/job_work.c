@@ -84,7 +84,9 @@ gboolean job_renew(App *app, const Job *job, double progress, const char *stage,
           integer(lease_until(app)), real(CLAMP(progress, 0.0, 100.0)), text(stage), text(checkpoint),
           text(result), text(job->id), text(job->worker), integer(job->attempts)))
     return FALSE;
-  if (changed == 1 && partial && !holds_named(session, job->id, "partial", partial, error))
+  if (changed == 1 && partial &&
+      (!holds_drop(session, job->id, "partial", error) ||
+       !holds_named(session, job->id, "partial", partial, error)))
     return FALSE;
   if (!session_commit(session, error))
     return FALSE;

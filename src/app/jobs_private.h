@@ -5,7 +5,8 @@
 #define JOB_COLUMNS                                                                                          \
   "id, account, kind, subject, pool, priority, status, mode, dialect, spec, checkpoint, progress, stage, "   \
   "worker, "                                                                                                 \
-  "attempts, price, charged, result, error, error_code, webhook_url, created, started, completed, expires"
+  "attempts, price, charged, result, error, error_code, webhook_url, created, started, completed, expires, " \
+  "prompt, template, published"
 
 /* The row that Rows stands on, of JOB_COLUMNS in this order. */
 Job *job_of_row(const Rows *rows, GError **error);
@@ -15,7 +16,7 @@ typedef struct {
   const char *error, *error_code;
   json_t *result, *objects; /* of a complete one */
   gint64 charge;
-  gint64 keep;     /* milliseconds that the results of a Render are kept */
+  gint64 keep;     /* milliseconds that the results of a Render or Generation are kept */
   gboolean anyone; /* also when the job is not (any more) with job->worker in job->attempts */
 } JobEnd;
 

@@ -141,7 +141,7 @@ static gboolean parse_sources(const RenderRequest *request, Plan *plan, GError *
 
 static gboolean cast_add(Session *session, const char *account, const char *id, int person, Plan *plan,
                          GError **error) {
-  g_autoptr(CharacterRow) row = character_read(session, account, id, error);
+  g_autoptr(CharacterRow) row = character_usable(session, account, id, error);
   if (!row)
     return FALSE;
   if (g_str_equal(row->status, "failed"))

@@ -9,6 +9,8 @@
  * Tasks, all paths absolute, and their results:
  *   {"do": "inspect-picture", "picture": FILE}
  *     -> {"type": "png|jpeg|webp", "width", "height"}
+ *   {"do": "inspect-pictures", "pictures": [FILE…]}
+ *     -> {"pictures": [as above, or {"code", "message"}…]}
  *   {"do": "inspect-video", "video": FILE}
  *     -> {"type": "mp4|mov|webm|avi|mkv", "seconds", "fps", "frames", "width", "height", "sound": bool}
  *   {"do": "character", "picture": FILE, "out": FOLDER}

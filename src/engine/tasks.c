@@ -26,6 +26,7 @@ static const struct {
   gboolean pictures; /* needs libvips, which takes a while to start */
 } tasks[] = {
     {"inspect-picture", task_inspect_picture, FALSE, TRUE},
+    {"inspect-pictures", task_inspect_pictures, FALSE, TRUE},
     {"inspect-video", task_inspect_video, FALSE, FALSE},
     {"character", task_character, TRUE, TRUE},
     {"scene", task_scene, TRUE, TRUE},
@@ -151,6 +152,7 @@ static void add_inputs(GPtrArray *paths, const json_t *task) {
   json_array_foreach(json_object_get(task, "roles"), i, item)
       add_path(paths, json_object_get(item, "character"));
   json_array_foreach(json_object_get(task, "parts"), i, item) add_path(paths, item);
+  json_array_foreach(json_object_get(task, "pictures"), i, item) add_path(paths, item);
 }
 
 static int find_task(const json_t *task) {

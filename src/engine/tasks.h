@@ -19,6 +19,7 @@ typedef struct {
 
 /* Each gives its result (transfer full), or NULL with work->failure filled. */
 json_t *task_inspect_picture(Work *work);
+json_t *task_inspect_pictures(Work *work);
 json_t *task_inspect_video(Work *work);
 json_t *task_character(Work *work);
 json_t *task_scene(Work *work);

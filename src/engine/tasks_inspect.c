@@ -14,10 +14,7 @@
 
 /* --- pictures --- */
 
-json_t *task_inspect_picture(Work *work) {
-  const char *path = work_string(work, "picture");
-  if (!path)
-    return NULL;
+static json_t *inspect_picture(Work *work, const char *path) {
   const char *type = picture_type(path);
   if (!type)
     return work_fail(work, "picture_format", "The picture is not a PNG, JPEG or WebP file.");
@@ -27,6 +24,26 @@ json_t *task_inspect_picture(Work *work) {
   if (!picture)
     return work_fail_with(work, error, &blame);
   return json_pack("{s:s, s:i, s:i}", "type", type, "width", picture->width, "height", picture->height);
+}
+
+json_t *task_inspect_picture(Work *work) {
+  const char *path = work_string(work, "picture");
+  return path ? inspect_picture(work, path) : NULL;
+}
+
+/* What is wrong with one does not keep the others from being looked at. */
+json_t *task_inspect_pictures(Work *work) {
+  const json_t *paths = json_object_get(work->task, "pictures");
+  json_t *list = json_array();
+  for (size_t i = 0; i < json_array_size(paths); i++) {
+    const char *path = json_string_value(json_array_get(paths, i));
+    progress_report(work->progress, "Looking at the pictures", (gint64)i, (gint64)json_array_size(paths));
+    json_t *facts = path ? inspect_picture(work, path) : work_fail(work, "internal", "A path is missing.");
+    if (!facts)
+      facts = json_pack("{s:s, s:s}", "code", work->failure.code, "message", work->failure.message);
+    json_array_append_new(list, facts);
+  }
+  return json_pack("{s:o}", "pictures", list);
 }
 
 /* --- videos --- */

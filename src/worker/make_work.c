@@ -46,7 +46,10 @@ static gboolean make(Run *run, json_t *task, const char *out, Yield *yield, GErr
 
 gboolean character_work(Run *run, Yield *yield, GError **error) {
   g_autofree char *out = run_path(run, "character");
-  json_t *task = character_task(run, spec_string(run, "picture"), out, error);
+  const json_t *pictures = json_object_get(run_job(run)->spec, "pictures");
+  const char *picture =
+      pictures ? json_string_value(json_array_get(pictures, 0)) : spec_string(run, "picture");
+  json_t *task = character_task(run, picture, out, error);
   return task && make(run, task, out, yield, error);
 }
 

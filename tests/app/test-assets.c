@@ -78,7 +78,7 @@ static void test_character_refused(void **state) {
   request.name = "Ada";
   character_refused(company, &request, REFUSAL_PICTURE_MISSING, "image");
   request.image.url = "gopher://example.com/a.png";
-  character_refused(company, &request, REFUSAL_URL, "image_url");
+  character_refused(company, &request, REFUSAL_URL_FORM, "image_url");
   request.image.url = "http://127.0.0.1:9/a.png"; /* inside */
   character_refused(company, &request, REFUSAL_URL, "image_url");
   request.image.url = NULL;
