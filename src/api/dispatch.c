@@ -114,7 +114,7 @@ static void preflight(Request *request, const char *allow) {
 
 static gboolean find_route(Request *request, GError **error) {
   Match match = router_find(request->api->router, request->method, request->path, request->segments,
-                            request->segment_count);
+                            request->segment_count, key_of(request));
   g_autofree char *allow = match.allow;
   request->entry = match.entry;
   request->dialect = match.dialect;

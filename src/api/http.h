@@ -112,7 +112,9 @@ typedef struct {
 
 typedef struct Dialect {
   const char *name;
-  const char *prefix; /* of the paths whose misses (404, 405) it answers; the longest that fits wins */
+  const char *prefixes[8]; /* of the paths whose misses (404, 405) it answers; the longest that fits wins */
+  const char *key; /* how its keys begin: where two dialects serve the same path, such a key means this one.
+                      NULL: the one that answers all other keys */
   const Route *routes;
   gsize route_count;
   const ErrorRow *errors; /* ends with a row of REFUSAL_INTERNAL, which stands for all that are not listed */

@@ -198,7 +198,7 @@ static const Route routes[] = {
 };
 
 const Dialect dialect_own = {.name = "own",
-                             .prefix = "/",
+                             .prefixes = {"/"},
                              .routes = routes,
                              .route_count = G_N_ELEMENTS(routes),
                              .errors = errors,

@@ -92,18 +92,40 @@ static gboolean fits(const Entry *entry, const char *const *segments) {
   return TRUE;
 }
 
+static gboolean begins(const char *path, const char *prefix) {
+  gsize length = strlen(prefix);
+  return strncmp(path, prefix, length) == 0 &&
+         (prefix[length - 1] == '/' || path[length] == '/' || path[length] == '\0');
+}
+
 static const Dialect *dialect_of(const Router *router, const char *path) {
   const Dialect *best = router->dialects[0];
   gsize most = 0;
-  for (gsize d = 0; router->dialects[d]; d++) {
-    const char *prefix = router->dialects[d]->prefix;
-    gsize length = prefix ? strlen(prefix) : 0;
-    if (length <= most || strncmp(path, prefix, length) != 0)
-      continue;
-    if (prefix[length - 1] != '/' && path[length] != '/' && path[length] != '\0')
-      continue;
-    best = router->dialects[d];
-    most = length;
+  for (gsize d = 0; router->dialects[d]; d++)
+    for (const char *const *prefix = router->dialects[d]->prefixes; *prefix; prefix++)
+      if (strlen(*prefix) > most && begins(path, *prefix)) {
+        best = router->dialects[d];
+        most = strlen(*prefix);
+      }
+  return best;
+}
+
+/* Whether the other of two entries that fit is meant by this key. */
+static gboolean key_prefers(const char *key, const Entry *entry, const Entry *other) {
+  const char *own = entry->dialect->key, *others = other->dialect->key;
+  return key && vagueness(entry) == vagueness(other) && others && g_str_has_prefix(key, others) &&
+         !(own && g_str_has_prefix(key, own));
+}
+
+/* The best of those that fit, and have the method where it is not NULL. */
+static const Entry *best_entry(const Router *router, const guint *list, const char *method,
+                               const char *const *segments, const char *key) {
+  const Entry *best = NULL;
+  for (const guint *i = list; *i < router->size; i++) {
+    const Entry *entry = &router->entries[*i];
+    if (fits(entry, segments) && (!method || strcmp(entry->route->method, method) == 0) &&
+        (!best || key_prefers(key, best, entry)))
+      best = entry;
   }
   return best;
 }
@@ -115,32 +137,21 @@ static void allow(GString *list, const char *method) {
 }
 
 Match router_find(const Router *router, const char *method, const char *path, const char *const *segments,
-                  guint count) {
-  Match match = {0};
+                  guint count, const char *key) {
   const guint *list = count <= SEGMENTS_MAX ? router->by_count[count] : &router->size;
-  const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
-  gboolean any = FALSE;
-  for (const guint *i = list; *i < router->size; i++) {
-    const Entry *entry = &router->entries[*i];
-    if (!fits(entry, segments))
-      continue;
-    if (strcmp(entry->route->method, wanted) == 0)
-      return (Match){.entry = entry, .dialect = entry->dialect};
-    any = TRUE;
-  }
-  match.dialect = dialect_of(router, path);
+  const Entry *entry = best_entry(router, list, strcmp(method, "HEAD") == 0 ? "GET" : method, segments, key);
+  if (entry)
+    return (Match){.entry = entry, .dialect = entry->dialect};
+  const Entry *any = best_entry(router, list, NULL, segments, key);
   if (!any)
-    return match;
+    return (Match){.dialect = dialect_of(router, path)};
   GString *methods = g_string_new(NULL);
   for (const guint *i = list; *i < router->size; i++)
     if (fits(&router->entries[*i], segments)) {
-      if (!methods->len)
-        match.dialect = router->entries[*i].dialect;
       allow(methods, router->entries[*i].route->method);
       if (strcmp(router->entries[*i].route->method, "GET") == 0)
         allow(methods, "HEAD");
     }
   allow(methods, "OPTIONS");
-  match.allow = g_string_free(methods, FALSE);
-  return match;
+  return (Match){.dialect = any->dialect, .allow = g_string_free(methods, FALSE)};
 }

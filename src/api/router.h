@@ -1,6 +1,6 @@
 /* From a method and a path to a route: patterns of segments, of which "{name}" stands for any one that is not
- * empty. Where several fit, the one with literal segments further left wins, then the dialect that is listed
- * first. */
+ * empty. Where several fit, the one with literal segments further left wins, then the dialect whose keys
+ * begin as the caller's does, then the one that is listed first. */
 #pragma once
 #include "api/http.h"
 
@@ -29,6 +29,7 @@ typedef struct {
   char *allow; /* where the path has routes but none for the method (transfer full): "GET, HEAD, OPTIONS" */
 } Match;
 
-/* segments: of the path, decoded. HEAD is served by GET's route. */
+/* segments: of the path, decoded. HEAD is served by GET's route. key: the caller's, or NULL; only its
+ * beginning counts. */
 Match router_find(const Router *router, const char *method, const char *path, const char *const *segments,
-                  guint count);
+                  guint count, const char *key);

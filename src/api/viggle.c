@@ -224,7 +224,7 @@ static const Route routes[] = {
 };
 
 const Dialect dialect_viggle = {.name = "viggle",
-                                .prefix = "/api/",
+                                .prefixes = {"/api/"},
                                 .routes = routes,
                                 .route_count = G_N_ELEMENTS(routes),
                                 .errors = viggle_errors,

@@ -292,7 +292,7 @@ static const Route routes[] = {
 };
 
 const Dialect dialect_viggle_v1 = {.name = "viggle_v1",
-                                   .prefix = "/v1/",
+                                   .prefixes = {"/v1/"},
                                    .routes = routes,
                                    .route_count = G_N_ELEMENTS(routes),
                                    .errors = viggle_v1_errors,

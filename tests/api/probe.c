@@ -252,7 +252,7 @@ static gboolean daily_caller(App *app, const Caller *caller, GError **error) {
 }
 
 static const Dialect daily = {.name = "daily",
-                              .prefix = "/t/daily",
+                              .prefixes = {"/t/daily"},
                               .routes = daily_routes,
                               .route_count = G_N_ELEMENTS(daily_routes),
                               .errors = errors,
