@@ -202,6 +202,7 @@ static const Route routes[] = {
 
 static const Route other_routes[] = {
     {"GET", "/t/other/hello", hello, ROUTE_OPEN, 0, NULL},
+    {"GET", "/t/me", special, ROUTE_OPEN, 0, NULL},
 };
 
 static const Route daily_routes[] = {
@@ -237,8 +238,8 @@ static json_t *other_error_body(const Request *request, const ErrorRow *row, con
   return json_pack("{s:s}", "other", row->code);
 }
 
-static const Dialect dialect = {"test", "/t", routes, G_N_ELEMENTS(routes), errors, error_body};
-static const Dialect other = {"other", "/t/other",      other_routes, G_N_ELEMENTS(other_routes),
+static const Dialect dialect = {"test", {"/t"}, NULL, routes, G_N_ELEMENTS(routes), errors, error_body};
+static const Dialect other = {"other", {"/t/other"},    "other_", other_routes, G_N_ELEMENTS(other_routes),
                               errors,  other_error_body};
 
 /* A dialect whose keys have a form, with callers that it does not serve, and a limit for each day. */

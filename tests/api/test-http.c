@@ -48,6 +48,10 @@ static Reply get(const char *path) {
   return ask(probe->port, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
 }
 
+static Reply ask_with(const char *method, const char *path, const char *key) {
+  return ask(probe->port, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", method, path, key);
+}
+
 static Reply post(const char *path, const char *type, const char *body) {
   return ask(probe->port,
              "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: "
@@ -118,6 +122,23 @@ static void routes_are_found(void **state) {
   g_auto(Reply) body = get("/t/hello");
   g_autofree char *length = reply_header(&body, "Content-Length");
   assert_header(&head, "Content-Length", length);
+}
+
+static void a_key_tells_dialects_apart(void **state) {
+  g_auto(Reply) none = get("/t/me");
+  check(&none, 401, "key_missing");
+  g_auto(Reply) usual = ask_with("GET", "/t/me", probe->key);
+  check(&usual, 200, NULL);
+  g_auto(Reply) wrong = ask_with("GET", "/t/me", "others_are_not_other");
+  check(&wrong, 401, "key_invalid");
+  g_auto(Reply) others = ask_with("GET", "/t/me", "other_key");
+  check(&others, 200, NULL);
+  assert_non_null(strstr(others.body, "special"));
+  g_auto(Reply) miss = ask_with("DELETE", "/t/me", "other_key");
+  assert_int_equal(miss.status, 405);
+  assert_text(&miss, "other", "method");
+  g_auto(Reply) own = ask_with("GET", "/t/hello", "other_key");
+  check(&own, 200, NULL);
 }
 
 static void misses_are_told_in_the_dialect(void **state) {
@@ -790,6 +811,7 @@ int main(void) {
       cmocka_unit_test(answers_carry_the_common_headers),
       cmocka_unit_test(routes_are_found),
       cmocka_unit_test(misses_are_told_in_the_dialect),
+      cmocka_unit_test(a_key_tells_dialects_apart),
       cmocka_unit_test(browsers_may_ask_first),
       cmocka_unit_test(broken_encodings_are_refused),
       cmocka_unit_test(keys_are_checked),
