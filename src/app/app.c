@@ -95,6 +95,7 @@ App *app_open(const Settings *settings, GError **error) {
   app->settings = settings;
   app->key_cache = key_cache_new();
   app->rates = rate_table_new();
+  app->model_table = model_table_new();
   g_autofree char *tables = g_build_filename(settings->data, "troupe.db", NULL);
   g_autofree char *objects = g_build_filename(settings->data, "objects", NULL);
   app->scratch = g_build_filename(settings->data, "scratch", NULL);
@@ -114,6 +115,7 @@ void app_free(App *app) {
     return;
   key_cache_free(app->key_cache);
   rate_table_free(app->rates);
+  model_table_free(app->model_table);
   database_free(app->database);
   objects_free(app->objects);
   g_free(app->scratch);

@@ -42,9 +42,10 @@ typedef struct {
   char *scratch; /* folder for engines, on the objects' disk; what lies there is named after its job ("job_…",
                     "job_….2"): the sweeper removes it once that job does not run, everything else after a day
                   */
-  guint8 secret[32];          /* signs links */
-  struct KeyCache *key_cache; /* accounts.h */
-  struct RateTable *rates;    /* rate.h */
+  guint8 secret[32];              /* signs links */
+  struct KeyCache *key_cache;     /* accounts.h */
+  struct RateTable *rates;        /* rate.h */
+  struct ModelTable *model_table; /* drawing_models.h */
 } App;
 
 /* Opens (and at the first start makes) the data folder. FAULT_STORE, FAULT_USAGE. */

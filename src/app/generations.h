@@ -2,13 +2,14 @@
  *
  * Job JOB_GENERATION, subject NULL, id "task_…" unless the request says otherwise. Spec: {"prompt",
  * "character": ID or absent, "lora": OBJECT or absent, "model", "aspect": "3:4", "count", "seed",
- * "strength", "references": [OBJECT…]}. Result: {"images": [OBJECT…], "seed", "width", "height", "notes"};
- * held by the job in the roles "image-0" … and kept as long as results of Renders are. */
+ * "strength", "references": [OBJECT…]}. Result: {"images": [OBJECT…], "seed", "width", "height", "notes", and
+ * "image-0" … again}; held by the job in the roles "image-0" … and kept as long as results of Renders are. */
 #pragma once
 #include "app/characters.h"
 
 #define GENERATION_PRICE (15 * CREDIT) /* for each picture */
 #define GENERATION_MANY 4
+#define GENERATION_PRIORITY 5      /* somebody waits for the pictures; a training takes minutes anyway */
 #define GENERATION_PROMPT_MAX 5000 /* characters */
 #define GENERATION_ASPECTS "1:1 16:9 9:16 4:3 3:4 3:2 2:3 21:9"
 
@@ -40,9 +41,9 @@ typedef enum { WORK_RENDERS = 1, WORK_GENERATIONS = 2 } WorkKinds;
 typedef struct {
   const char *account; /* NULL: everybody's */
   unsigned kinds;      /* of WorkKinds */
-  const char *q;       /* part of prompt or title, without regard to case; NULL: all */
-  gboolean published;  /* only those that their owners have published */
-  gboolean complete;   /* only those that have a result */
+  const char *q; /* part of the title (or prompt) that it was made with, without regard to case; NULL: all */
+  gboolean published; /* only those that their owners have published */
+  gboolean complete;  /* only those that have a result */
   int limit, offset;
 } WorkQuery;
 /* Job, newest first. total may be NULL. */
@@ -51,6 +52,5 @@ GPtrArray *work_search(App *app, const WorkQuery *query, gint64 *total, GError *
  * REFUSAL_CONFLICT. */
 gboolean work_publish(App *app, const char *account, const char *job, gboolean published, GError **error);
 
-/* The models that can draw: [{"id", "title", "about", "resolution", "trainable"}]. Found once, at the first
- * call. */
+/* The models that can draw (app/drawing_models.h): [{"id", "title", "about", "resolution", "trainable"}]. */
 const json_t *generation_models(App *app);
