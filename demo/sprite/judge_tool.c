@@ -2,9 +2,9 @@
  * ones reach. The pictures come from a folder, from a model that is given held-out captions, or, to judge the
  * judge, from the painter itself. */
 #include "captions.h"
-#include "identity/generate.h"
 #include "judge.h"
 #include "media/picture.h"
+#include "painting.h"
 #include "sprite.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -76,42 +76,29 @@ static GArray *draw_held_out(int count, guint64 seed, int size) {
   return exhibits;
 }
 
-static gboolean take(GeneratedPicture *picture, gpointer user, GError **error) {
-  Exhibit *exhibit = user;
-  exhibit->image = g_steal_pointer(&picture->image);
-  return TRUE;
-}
-
 /* One picture of a caption that leaves out nothing for each held-out index, each from noise of its own. */
 static GArray *ask_model(const char *folder, int count, guint64 seed, int steps, double guidance, int *size,
                          GError **error) {
-  g_autoptr(GArray) exhibits = g_array_new(FALSE, FALSE, sizeof(Exhibit));
-  g_array_set_clear_func(exhibits, exhibit_clear);
   g_autoptr(Model) model = model_open(folder, error);
   if (!model)
     return NULL;
   *size = (int)model_facts(model)->resolution;
   if (*size < 64 || *size > 1024)
     return fault_null(error, FAULT_INPUT, "%s does not draw pictures of 64 to 1024 pixels.", folder);
-  g_autoptr(Sprite) sprite = sprite_new(*size);
-  g_autofree guint8 *pixels = g_malloc((gsize)*size * *size * 3);
+  g_autoptr(GArray) exhibits = draw_held_out(count, seed, *size);
+  g_auto(GStrv) captions = g_new0(char *, (gsize)count + 1);
   for (int i = 0; i < count; i++) {
-    Exhibit exhibit = {0};
     Dice dice = {1};
-    sprite_sample(sprite, seed, (guint64)i, PART_HOLD_OUT, &exhibit.asked, pixels);
-    g_autofree char *caption = caption_of(&exhibit.asked, &caption_whole, NULL, &dice);
-    const char *prompts[] = {caption, NULL};
-    const GenerateOptions options = {.prompts = prompts,
-                                     .count = 1,
-                                     .seed = seed + (guint64)i,
-                                     .steps = steps,
-                                     .guidance = guidance,
-                                     .strength = 1};
-    if (!generate(model, &options, take, &exhibit, NULL, error))
-      return NULL;
-    g_array_append_val(exhibits, exhibit);
+    captions[i] = caption_of(&g_array_index(exhibits, Exhibit, i).asked, &caption_whole, NULL, &dice);
   }
-  return g_steal_pointer(&exhibits);
+  const PaintOrder order = {.model = folder, .steps = steps, .guidance = guidance, .seed = seed};
+  g_autoptr(GPtrArray) images = paint_all(&order, (const char *const *)captions, count, error);
+  for (int i = 0; images && i < count; i++) {
+    Exhibit *exhibit = &g_array_index(exhibits, Exhibit, i);
+    image_free(exhibit->image);
+    exhibit->image = g_steal_pointer(&images->pdata[i]);
+  }
+  return images ? g_steal_pointer(&exhibits) : NULL;
 }
 
 static gboolean save_all(const GArray *exhibits, const char *folder, GError **error) {

@@ -3,9 +3,10 @@
  *
  * It begins with noise: the tokens of true pictures get white noise and on the first components, the blocks'
  * mean colours and slopes, as much again and more. With --model it then learns from that model's own errors:
- * a true picture is mixed with noise half of the way and more, and the model's sampler, with the caption and
- * its guidance, leads it back to a picture that is drawn over anew by the model but still lies on the true
- * one. The decoder learns to give the true pictures back. What it gained is measured on held-out pictures. */
+ * a true picture is mixed with noise for a third to two thirds of the way, and the model's sampler, with the
+ * caption and its guidance, leads it back to a picture that is drawn over anew by the model but still lies on
+ * the true one. The decoder learns to give the true pictures back. What it gained is measured on held-out
+ * pictures. */
 #include "captions.h"
 #include "identity/model.h"
 #include "identity/noise.h"
@@ -32,8 +33,8 @@
 #define STREAM_OWN 104
 #define STREAM_START 105
 #define OWN_STEPS 14 /* of the model's sampler */
-#define OWN_SKIP 3   /* so many of these, up to OWN_SKIP + OWN_SKIPS - 1, are left out */
-#define OWN_SKIPS 6
+#define OWN_SKIP 7   /* so many of these, up to OWN_SKIP + OWN_SKIPS - 1, are left out */
+#define OWN_SKIPS 5
 #define WORKERS 2
 
 typedef struct {
