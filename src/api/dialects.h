@@ -5,6 +5,7 @@
 extern const Dialect
     dialect_viggle; /* api/viggle.c: /api/characters, /api/scenes, /api/render, /api/credits */
 extern const Dialect dialect_viggle_v1; /* api/viggle_v1.c: /v1/… */
+extern const Dialect dialect_vicsee;    /* api/vicsee.c: /api/v1/… */
 extern const Dialect dialect_own; /* api/own.c: /files, /api/jobs/{id}/events, /healthz, /readyz, /metrics,
                                      /openapi.json, /docs */
 
