@@ -24,10 +24,10 @@ static void part_clear(gpointer data) {
 
 typedef struct {
   /* from the fields */
-  const char *character_id, *scene_id, *model, *background; /* NULL: not given */
-  json_t *mapping;                                          /* object, or NULL */
+  const char *character_id, *scene_id, *template_id, *model, *background; /* NULL: not given */
+  json_t *mapping;                                                        /* object, or NULL */
   int colour[3];
-  gboolean coloured;
+  gboolean coloured, patient;
   /* from the tables */
   GArray *cast; /* Part; empty where a picture came */
   SceneRow *scene;
@@ -117,6 +117,8 @@ static gboolean parse_sources(const RenderRequest *request, Plan *plan, GError *
   const char *scene = request->scene_field ? request->scene_field : "scene_id";
   plan->character_id = given(request->character_id);
   plan->scene_id = given(request->scene_id);
+  plan->template_id = given(request->template_id);
+  plan->patient = request->patient;
   const char *mapping = given(request->character_mapping);
   gboolean pictured = input_given(&request->ref_image), filmed = input_given(&request->driving_video);
   if (mapping && !render_mapping(mapping, &plan->mapping, error))
@@ -124,14 +126,14 @@ static gboolean parse_sources(const RenderRequest *request, Plan *plan, GError *
   if (!pictured && !plan->character_id && !mapping)
     return refuse(error, REFUSAL_PICTURE_MISSING, "%s is missing. Send %s, %s_url or character_id.", image,
                   image, image);
-  if (!filmed && !plan->scene_id)
+  if (!filmed && !plan->scene_id && !plan->template_id)
     return refuse(error, REFUSAL_VIDEO_MISSING, "%s is missing. Send %s, %s_url or %s.", video, video, video,
                   scene);
   if ((pictured != FALSE) + (plan->character_id != NULL) + (mapping != NULL) > 1)
     return refuse(error, REFUSAL_INVALID, "Send only one of %s, character_id and character_mapping.", image);
   if (filmed && plan->scene_id)
     return refuse(error, REFUSAL_INVALID, "Send only one of %s and %s.", video, scene);
-  if (mapping && !plan->scene_id)
+  if (mapping && !plan->scene_id && !plan->template_id)
     return refuse(error, REFUSAL_INVALID,
                   "character_mapping needs %s: the segments are those of a prepared scene.", scene);
   return input_glance(&request->ref_image, error) && input_glance(&request->driving_video, error);
@@ -144,11 +146,12 @@ static gboolean cast_add(Session *session, const char *account, const char *id, 
   g_autoptr(CharacterRow) row = character_usable(session, account, id, error);
   if (!row)
     return FALSE;
+  gboolean awaited = plan->patient && person == 0 && row->picture;
   if (g_str_equal(row->status, "failed"))
     return refuse(error, REFUSAL_CHARACTER_NOT_READY,
                   "Character %s could not be made (%s). Make another one.", row->id,
                   row->error ? row->error : "failed");
-  if (!g_str_equal(row->status, "ready") || !row->folder)
+  if (!awaited && (!g_str_equal(row->status, "ready") || !row->folder))
     return refuse(error, REFUSAL_CHARACTER_NOT_READY,
                   "Character %s is not ready yet (%s). Wait until its status is ready.", row->id,
                   row->status);
@@ -158,7 +161,8 @@ static gboolean cast_add(Session *session, const char *account, const char *id, 
 }
 
 static gboolean resolve_scene(Session *session, const char *account, Plan *plan, GError **error) {
-  plan->scene = scene_read(session, account, plan->scene_id, error);
+  plan->scene = plan->template_id ? scene_of_template(session, plan->template_id, error)
+                                  : scene_read(session, account, plan->scene_id, error);
   if (!plan->scene)
     return FALSE;
   const SceneRow *scene = plan->scene;
@@ -213,7 +217,7 @@ static gboolean resolve(Session *session, const char *account, Plan *plan, GErro
   g_array_set_clear_func(plan->cast, part_clear);
   if (plan->character_id && !cast_add(session, account, plan->character_id, 0, plan, error))
     return FALSE;
-  if (plan->scene_id && !resolve_scene(session, account, plan, error))
+  if ((plan->scene_id || plan->template_id) && !resolve_scene(session, account, plan, error))
     return FALSE;
   return !plan->mapping || resolve_mapping(session, account, plan, error);
 }
@@ -235,7 +239,7 @@ static const char *mode_of(const RenderRequest *request, const Plan *plan) {
     return "fast";
   if (plan->mapping)
     return "multi_character";
-  return plan->character_id && plan->scene_id ? "preprocessed" : "full_pipeline";
+  return plan->character_id && plan->scene ? "preprocessed" : "full_pipeline";
 }
 
 static gboolean check_rows(App *app, const Caller *caller, Plan *plan, GError **error) {
@@ -285,12 +289,15 @@ static json_t *spec(const RenderRequest *request, const Plan *plan) {
   } else if (plan->cast->len > 0) {
     const CharacterRow *character = g_array_index(plan->cast, Part, 0).character;
     json_object_set_new(result, "character", json_string(character->id));
-    json_object_set_new(result, "folder", json_string(character->folder));
+    if (character->folder)
+      json_object_set_new(result, "folder", json_string(character->folder));
+    else
+      json_object_set_new(result, "picture", json_string(character->picture));
   } else {
     json_object_set_new(result, "picture", json_string(plan->picture.object));
   }
   if (plan->scene) {
-    json_object_set_new(result, "scene", json_string(plan->scene->id));
+    json_object_set_new(result, plan->template_id ? "template" : "scene", json_string(plan->scene->id));
     json_object_set_new(result, "folder_scene", json_string(plan->scene->folder));
   } else {
     json_object_set_new(result, "video", json_string(plan->video.object));
@@ -309,6 +316,8 @@ static gboolean insert(App *app, const Caller *caller, const RenderRequest *requ
   job->mode = g_strdup(mode_of(request, plan));
   job->priority = request->fast ? FAST_PRIORITY : 0;
   job->price = price;
+  job->prompt = g_strdup(given(request->title));
+  job->template_id = g_strdup(plan->template_id);
   job->spec = spec(request, plan);
   if (!job_insert(app, session, job, error) || !session_commit(session, error))
     return FALSE;

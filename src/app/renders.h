@@ -1,10 +1,12 @@
 /* Renders: Characters in a Scene.
  *
- * Job spec: {"picture": OBJECT} or {"character": ID, "folder": OBJECT} or {"roles": [{"person": N,
- * "character": ID, "folder": OBJECT}]};
- * {"video": OBJECT, "seconds": S} or {"scene": ID, "folder_scene": OBJECT, "seconds": S}; "model",
- * "background", "colour": [r,g,b], "audio", "fast". The objects are held by the job while it runs, so
- * deleting a Character does not stop its Render. Result: {"video": OBJECT, "mask": OBJECT or absent,
+ * Job spec: {"picture": OBJECT} or {"character": ID, "folder": OBJECT} or {"character": ID, "picture":
+ * OBJECT} (of a Character that was still being made: its folder if it is ready when the job begins) or
+ * {"roles":
+ * [{"person": N, "character": ID, "folder": OBJECT}]};
+ * {"video": OBJECT, "seconds": S} or {"scene": ID or "template": ID, "folder_scene": OBJECT, "seconds": S};
+ * "model", "background", "colour": [r,g,b], "audio", "fast". The objects are held by the job while it runs,
+ * so deleting a Character does not stop its Render. Result: {"video": OBJECT, "mask": OBJECT or absent,
  * "frames", "seconds", "width", "height"}; partial results between attempts: "character", "scene" (objects of
  * the folders made on the way). Checkpoints: ref_done, dri_done, bg_done, render_done. */
 #pragma once
@@ -16,8 +18,11 @@
 typedef struct {
   InputSource ref_image, driving_video;
   const char *character_id, *scene_id;
-  const char *scene_field;                        /* what messages call scene_id; NULL: that */
-  const char *character_mapping;                  /* JSON text, or NULL */
+  const char *scene_field;       /* what messages call scene_id; NULL: that */
+  const char *template_id;       /* its Scene, instead of scene_id */
+  const char *title;             /* what searches show, or NULL */
+  gboolean patient;              /* a Character that is still being made may play, where it plays alone */
+  const char *character_mapping; /* JSON text, or NULL */
   const char *model, *background_mode, *bg_color; /* NULL: not given */
   gboolean fast, audio;                           /* audio: TRUE usually */
   const char *webhook_url;

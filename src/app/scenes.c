@@ -3,9 +3,9 @@
 #include "app/scenes.h"
 
 #include "app/assets.h"
-#include "app/webhooks.h"
 #include "app/holds.h"
 #include "app/templates.h"
+#include "app/webhooks.h"
 #include <string.h>
 
 #define COLUMNS                                                                                              \
@@ -178,6 +178,33 @@ static gboolean facts_write(Session *session, const char *id, const json_t *fact
                      integer(whole(facts, "width")), integer(whole(facts, "height")), text(list), text(id));
 }
 
+/* A Template of the right kind whose folder is there. */
+static TemplateRow *template_scene(Session *session, const char *id, GError **error) {
+  g_autoptr(TemplateRow) template = template_get(session, id, error);
+  if (template && !g_str_equal(template->kind, TEMPLATE_SCENE))
+    return refuse_null(error, REFUSAL_TEMPLATE, "Template %.80s is a prompt, not a scene.", id);
+  if (template && !template->folder)
+    return refuse_null(error, REFUSAL_TEMPLATE_BROKEN, "Template %.80s has lost its scene.", id);
+  return g_steal_pointer(&template);
+}
+
+SceneRow *scene_of_template(Session *session, const char *id, GError **error) {
+  g_autoptr(TemplateRow) template = template_scene(session, id, error);
+  if (!template)
+    return NULL;
+  SceneRow *row = g_new0(SceneRow, 1);
+  row->id = g_strdup(id);
+  row->name = g_strdup(template->name);
+  row->model = g_strdup(template->model);
+  row->background = g_strdup(SCENE_BACKGROUND_USUAL);
+  row->template = g_strdup(id);
+  row->status = g_strdup("ready");
+  row->seconds = json_number_value(json_object_get(template->about, "seconds"));
+  row->segments = json_incref(json_object_get(template->about, "segments"));
+  row->folder = g_strdup(template->folder);
+  return row;
+}
+
 static gboolean insert_import(App *app, Session *session, const Caller *caller, const TemplateRow *template,
                               const char *name, const char *id, GError **error) {
   gint64 now = app_now();
@@ -199,7 +226,7 @@ gboolean scene_import(App *app, const Caller *caller, const char *template, cons
   {
     g_autoptr(Session) session =
         database_begin(app->database, dry_run ? DATABASE_READ : DATABASE_WRITE, error);
-    g_autoptr(TemplateRow) published = session ? template_get(session, template, error) : NULL;
+    g_autoptr(TemplateRow) published = session ? template_scene(session, template, error) : NULL;
     if (!published)
       return FALSE;
     if (dry_run)

@@ -41,5 +41,8 @@ gboolean scene_import(App *app, const Caller *caller, const char *template, cons
 SceneRow *scene_get(App *app, const char *account, const char *id, GError **error); /* REFUSAL_SCENE */
 /* The same within a session. */
 SceneRow *scene_read(Session *session, const char *account, const char *id, GError **error);
+/* The Scene of a Template as if it were imported: id is the Template's. REFUSAL_TEMPLATE,
+ * REFUSAL_TEMPLATE_BROKEN. */
+SceneRow *scene_of_template(Session *session, const char *template, GError **error);
 GPtrArray *scene_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error);
 gboolean scene_delete(App *app, const char *account, const char *id, GError **error);

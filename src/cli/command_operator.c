@@ -12,14 +12,14 @@
 typedef struct {
   CommonOptions common;
   ServerSettings settings;
-  char *dialect, *scopes, *account, *name;
+  char *dialect, *scopes, *account, *name, *description, *category;
   double credits;
   int days;
 } Options;
 
 static void options_clear(Options *options) {
-  char **texts[] = {&options->dialect, &options->scopes, &options->account, &options->name,
-                    &options->common.models};
+  char **texts[] = {&options->dialect,     &options->scopes,   &options->account,      &options->name,
+                    &options->description, &options->category, &options->common.models};
   for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
     g_clear_pointer(texts[i], g_free);
   server_settings_clear(&options->settings);
@@ -94,8 +94,10 @@ static gboolean credit_add(App *app, const Options *options, const char *amount,
 
 /* --- template --- */
 
-static gboolean template_publish(App *app, const Options *options, const char *folder, GError **error) {
-  g_autofree char *id = template_add(app, folder, options->name, error);
+static gboolean template_publish(App *app, const Options *options, const char *path, GError **error) {
+  TemplateWords words = {
+      .name = options->name, .description = options->description, .category = options->category};
+  g_autofree char *id = template_add(app, path, &words, error);
   if (id)
     puts(id);
   return id != NULL;
@@ -105,7 +107,7 @@ static gboolean template_show(App *app, const Options *options, const char *unus
   g_autoptr(GPtrArray) templates = template_list(app, error);
   for (guint i = 0; templates && i < templates->len; i++) {
     const TemplateRow *row = templates->pdata[i];
-    printf("%s  %-10s %s\n", row->id, row->model, row->name);
+    printf("%s  %-6s %-10s %s\n", row->id, row->kind, *row->model ? row->model : "any", row->name);
   }
   return templates != NULL;
 }
@@ -123,10 +125,14 @@ typedef struct {
 } Verb;
 
 static const Verb verbs[] = {
-    {"key", "create", NULL, key_make},         {"key", "list", NULL, key_show},
-    {"key", "revoke", "KEY", key_end},         {"credit", "add", "CREDITS", credit_add},
-    {"credit", "show", NULL, credit_show},     {"template", "add", "SCENE-FOLDER", template_publish},
-    {"template", "list", NULL, template_show}, {"template", "remove", "ID", template_end},
+    {"key", "create", NULL, key_make},
+    {"key", "list", NULL, key_show},
+    {"key", "revoke", "KEY", key_end},
+    {"credit", "add", "CREDITS", credit_add},
+    {"credit", "show", NULL, credit_show},
+    {"template", "add", "SCENE-FOLDER|PROMPT.json", template_publish},
+    {"template", "list", NULL, template_show},
+    {"template", "remove", "ID", template_end},
 };
 
 static gboolean dispatch(const char *command, App *app, const Options *options, int argc, char **argv,
@@ -161,8 +167,10 @@ static int run(const char *command, int argc, char **argv) {
        "DAYS"},
       {"account", 0, 0, G_OPTION_ARG_STRING, &options.account, "Whose; this installation's own when absent",
        "NAME"},
-      {"name", 0, 0, G_OPTION_ARG_STRING, &options.name, "Name of a template; the folder's when absent",
-       "NAME"},
+      {"name", 0, 0, G_OPTION_ARG_STRING, &options.name,
+       "Name of a template; the folder's, or the file's title, when absent", "NAME"},
+      {"description", 0, 0, G_OPTION_ARG_STRING, &options.description, "What a template is for", "TEXT"},
+      {"category", 0, 0, G_OPTION_ARG_STRING, &options.category, "Category of a template", "NAME"},
       {NULL},
   };
   GError *error = NULL;
