@@ -10,6 +10,7 @@
 #define GENERATION_PRICE (15 * CREDIT) /* for each picture */
 #define GENERATION_MANY 4
 #define GENERATION_PRIORITY 5      /* somebody waits for the pictures; a training takes minutes anyway */
+#define GENERATION_REFERENCES 16 /* pictures to draw after */
 #define GENERATION_PROMPT_MAX 5000 /* characters */
 #define GENERATION_ASPECTS "1:1 16:9 9:16 4:3 3:4 3:2 2:3 21:9"
 
@@ -40,6 +41,7 @@ gboolean generation_create(App *app, const Caller *caller, const GenerationReque
 typedef enum { WORK_RENDERS = 1, WORK_GENERATIONS = 2 } WorkKinds;
 typedef struct {
   const char *account; /* NULL: everybody's */
+  gboolean others;     /* with an account: also what others have published */
   unsigned kinds;      /* of WorkKinds */
   const char *q; /* part of the title (or prompt) that it was made with, without regard to case; NULL: all */
   gboolean published; /* only those that their owners have published */

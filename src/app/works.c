@@ -6,11 +6,12 @@
 #define DAY_MS (24 * 3600 * G_GINT64_CONSTANT(1000))
 
 #define FOUND                                                                                                \
-  "FROM jobs WHERE (account = $1 OR $2 = 1) AND ((kind = 'render' AND $3 = 1) OR (kind = 'generation' AND "  \
-  "$4 = 1)) AND LOWER(COALESCE(prompt, '')) LIKE LOWER($5) ESCAPE '\\' AND ($6 = 0 OR published IS NOT "     \
-  "NULL) AND ($7 = 0 OR (status = 'complete' AND (expires IS NULL OR expires > $8)))"
+  "FROM jobs WHERE (account = $1 OR $2 = 1 OR ($3 = 1 AND published IS NOT NULL)) AND ((kind = 'render' "    \
+  "AND $4 = 1) OR (kind = 'generation' AND $5 = 1)) AND LOWER(COALESCE(prompt, '')) LIKE LOWER($6) ESCAPE "  \
+  "'\\' AND ($7 = 0 OR published IS NOT NULL) AND ($8 = 0 OR (status = 'complete' AND (expires IS NULL OR "  \
+  "expires > $9)))"
 #define FOUND_VALUES(query, like)                                                                            \
-  text((query)->account ? (query)->account : ""), integer(!(query)->account),                                \
+  text((query)->account ? (query)->account : ""), integer(!(query)->account), integer((query)->others),      \
       integer(((query)->kinds & WORK_RENDERS) != 0), integer(((query)->kinds & WORK_GENERATIONS) != 0),      \
       text(like), integer((query)->published), integer((query)->complete), integer(app_now())
 
@@ -29,7 +30,7 @@ GPtrArray *work_search(App *app, const WorkQuery *query, gint64 *total, GError *
   if (!session || (total && !count(session, query, like, total, error)))
     return NULL;
   g_autoptr(Rows) rows = session_query(
-      session, error, "SELECT " JOB_COLUMNS " " FOUND " ORDER BY created DESC, id DESC LIMIT $9 OFFSET $10",
+      session, error, "SELECT " JOB_COLUMNS " " FOUND " ORDER BY created DESC, id DESC LIMIT $10 OFFSET $11",
       FOUND_VALUES(query, like), integer(query->limit), integer(query->offset));
   if (!rows)
     return NULL;
