@@ -5,6 +5,10 @@
 /* Removes a file, or a folder with all that is in it; symbolic links are removed, not followed. Does nothing where there is nothing. */
 void files_remove_tree(const char *path);
 
+/* Copies a regular file (no link is followed), of at most `most` bytes, to a new one. FAULT_INPUT when there is no such file or
+ * it is larger, FAULT_OUTPUT. */
+gboolean files_copy(const char *from, const char *to, gint64 most, GError **error);
+
 /* A new, empty folder beside `folder`, to be filled and then handed to files_publish. FAULT_OUTPUT when `folder` exists and is
  * not an empty folder, or cannot be made. Free with g_free; remove with files_remove_tree on failure. */
 char *files_draft(const char *folder, GError **error);

@@ -2,11 +2,21 @@
 
 #include "base/fault.h"
 
+#define MEASURES_MOST 8
+
+typedef struct {
+  char *name;
+  double value;
+} Measure;
+
 struct Progress {
   ProgressFunc func;
   gpointer user;
-  GMutex lock;
+  GMutex lock; /* held while func runs */
   GPtrArray *notes;
+  GMutex measuring;
+  Measure measures[MEASURES_MOST];
+  int measure_count;
   volatile gint cancelled;
 };
 
@@ -16,6 +26,7 @@ Progress *progress_new(ProgressFunc func, gpointer user) {
   progress->user = user;
   progress->notes = g_ptr_array_new_with_free_func(g_free);
   g_mutex_init(&progress->lock);
+  g_mutex_init(&progress->measuring);
   return progress;
 }
 
@@ -23,6 +34,9 @@ void progress_free(Progress *progress) {
   if (!progress)
     return;
   g_mutex_clear(&progress->lock);
+  g_mutex_clear(&progress->measuring);
+  for (int i = 0; i < progress->measure_count; i++)
+    g_free(progress->measures[i].name);
   g_ptr_array_unref(progress->notes);
   g_free(progress);
 }
@@ -33,6 +47,48 @@ void progress_report(Progress *progress, const char *stage, gint64 done, gint64 
   g_mutex_lock(&progress->lock);
   progress->func(stage, done, total, progress->user);
   g_mutex_unlock(&progress->lock);
+}
+
+/* With the lock held. */
+static Measure *find_measure(Progress *progress, const char *name) {
+  for (int i = 0; i < progress->measure_count; i++)
+    if (g_str_equal(progress->measures[i].name, name))
+      return &progress->measures[i];
+  return NULL;
+}
+
+void progress_measure(Progress *progress, const char *name, double value) {
+  if (!progress)
+    return;
+  g_mutex_lock(&progress->measuring);
+  Measure *measure = find_measure(progress, name);
+  if (!measure && progress->measure_count < MEASURES_MOST) {
+    measure = &progress->measures[progress->measure_count++];
+    measure->name = g_strdup(name);
+  }
+  if (measure)
+    measure->value = value;
+  g_mutex_unlock(&progress->measuring);
+}
+
+gboolean progress_measured(Progress *progress, const char *name, double *value) {
+  if (!progress)
+    return FALSE;
+  g_mutex_lock(&progress->measuring);
+  const Measure *measure = find_measure(progress, name);
+  if (measure)
+    *value = measure->value;
+  g_mutex_unlock(&progress->measuring);
+  return measure != NULL;
+}
+
+void progress_measures(Progress *progress, ProgressMeasureFunc func, gpointer user) {
+  if (!progress)
+    return;
+  g_mutex_lock(&progress->measuring);
+  for (int i = 0; i < progress->measure_count; i++)
+    func(progress->measures[i].name, progress->measures[i].value, user);
+  g_mutex_unlock(&progress->measuring);
 }
 
 void progress_note(Progress *progress, const char *format, ...) {

@@ -1,50 +1,8 @@
 /* troupe inspect: which pictures of a character to train on, and which to replace first. */
 #include "cli/cli.h"
-#include "identity/inspect.h"
+#include "identity/inspect_json.h"
 
 #include <stdio.h>
-
-static json_t *strings_json(const GPtrArray *strings) {
-  json_t *array = json_array();
-  for (guint i = 0; i < strings->len; i++)
-    json_array_append_new(array, json_string(strings->pdata[i]));
-  return array;
-}
-
-static json_t *cut_json(unsigned cut) {
-  static const struct {
-    Cut edge;
-    const char *name;
-  } edges[] = {{CUT_TOP, "top"}, {CUT_LEFT, "left"}, {CUT_RIGHT, "right"}};
-  json_t *array = json_array();
-  for (gsize i = 0; i < G_N_ELEMENTS(edges); i++)
-    if (cut & edges[i].edge)
-      json_array_append_new(array, json_string(edges[i].name));
-  return array;
-}
-
-static json_t *face_json(const PictureReport *report) {
-  return report->face
-             ? json_pack("{s:f, s:f}", "height", (double)report->face_height, "turn", (double)report->turn)
-             : json_null();
-}
-
-static json_t *report_json(const PictureReport *report) {
-  json_t *object =
-      json_pack("{s:s, s:s, s:o, s:b}", "picture", report->path, "verdict", verdict_name(report->verdict),
-                "remarks", strings_json(report->remarks), "readable", report->readable);
-  if (!report->readable)
-    return object;
-  json_t *measures =
-      json_pack("{s:i, s:i, s:f, s:f, s:f, s:i, s:s, s:o, s:f, s:f, s:o, s:o}", "width", report->width,
-                "height", report->height, "sharpness", (double)report->light.sharpness, "dark",
-                (double)report->light.dark, "bright", (double)report->light.bright, "people", report->people,
-                "shown", shown_name(report->shown), "cut", cut_json(report->cut), "figure",
-                (double)report->figure, "hidden", (double)report->hidden, "face", face_json(report),
-                "same_as", report->same_as < 0 ? json_null() : json_integer(report->same_as + 1));
-  json_object_update_new(object, measures);
-  return object;
-}
 
 static void print_report(guint number, const PictureReport *report) {
   printf("%2u  %-8s %s", number, verdict_name(report->verdict), report->path);
@@ -62,13 +20,13 @@ static void print_inspection(const Inspection *inspection, gboolean json) {
   for (guint i = 0; i < inspection->pictures->len; i++) {
     const PictureReport *report = &g_array_index(inspection->pictures, PictureReport, i);
     if (json)
-      json_array_append_new(pictures, report_json(report));
+      json_array_append_new(pictures, picture_report_json(report, TRUE));
     else
       print_report(i + 1, report);
   }
   if (json) {
     cli_print_json(
-        json_pack("{s:o, s:o}", "pictures", pictures, "remarks", strings_json(inspection->remarks)));
+        json_pack("{s:o, s:o}", "pictures", pictures, "remarks", inspection_remarks_json(inspection)));
     return;
   }
   json_decref(pictures);

@@ -60,8 +60,8 @@ gboolean caption_beside(const char *picture, char **caption, GError **error) {
 gboolean caption_check_trigger(const char *trigger, GError **error) {
   gboolean good = *trigger && strlen(trigger) <= TRIGGER_MAX_BYTES && g_utf8_validate(trigger, -1, NULL);
   for (const char *at = trigger; good && *at; at = g_utf8_next_char(at))
-    good = g_unichar_isalnum(g_utf8_get_char(at)) || *at == '-';
+    good = g_unichar_isalnum(g_utf8_get_char(at)) || *at == '-' || *at == '_';
   return good || fault(error, FAULT_USAGE,
-                       "A trigger is one word of letters and digits, at most %d bytes, not \"%s\".",
+                       "A trigger is one word of letters, digits, - and _, at most %d bytes, not \"%s\".",
                        TRIGGER_MAX_BYTES, trigger);
 }

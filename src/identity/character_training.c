@@ -189,7 +189,8 @@ static gboolean read_material(Work *work) {
 
 static gboolean on_preview(gint64 step, const Lora *lora, gpointer user, GError **error) {
   Work *work = user;
-  return previews_draw(work->previews, step, lora, work->progress, error);
+  return previews_draw(work->previews, step, lora, work->progress, error) &&
+         previews_write_sheet(work->previews, error);
 }
 
 static gboolean open_training(Work *work) {

@@ -61,6 +61,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Inspection, inspection_free)
 Inspection *inspect_pictures(const char *const *paths, gsize count, PoseNetwork network, const char *models,
                              Progress *progress, GError **error);
 
+/* The index of the picture from which a body is best made: the one that shows most of a single person, least
+ * hidden. Where nobody is found the first that is readable; 0 when none is. */
+int inspection_choose(const Inspection *inspection);
+
 /* --- the steps --- */
 
 /* mask: 1 channel, 255 = figure, of the picture's size; NULL: all of it. */

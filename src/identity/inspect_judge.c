@@ -209,3 +209,36 @@ void inspect_set(Inspection *inspection) {
   if (tally.side && !tally.front)
     say(inspection, "No face looks into the camera. Add some that do.");
 }
+
+/* --- which one is best --- */
+
+static int better(float a, float b) {
+  return (a > b) - (a < b);
+}
+
+/* Above 0 when a is the better one for a body. Somebody beside the figure, or an edge through it, cannot be
+ * mended; how sharp it is decides last. */
+static int compare_for_body(const PictureReport *a, const PictureReport *b) {
+  int alone = (a->people == 1) - (b->people == 1);
+  int shown = (a->shown > b->shown) - (a->shown < b->shown);
+  int whole = (a->cut == 0) - (b->cut == 0);
+  int hidden = better(b->hidden, a->hidden);
+  int verdict = (a->verdict < b->verdict) - (a->verdict > b->verdict);
+  const int order[] = {alone, shown, whole, hidden, verdict, better(a->figure, b->figure)};
+  for (gsize i = 0; i < G_N_ELEMENTS(order); i++)
+    if (order[i])
+      return order[i];
+  return 0;
+}
+
+int inspection_choose(const Inspection *inspection) {
+  int best = -1;
+  for (guint i = 0; i < inspection->pictures->len; i++) {
+    const PictureReport *report = &g_array_index(inspection->pictures, PictureReport, i);
+    if (report->readable && (best < 0 || (report->people > 0 &&
+                                          compare_for_body(report, &g_array_index(inspection->pictures,
+                                                                                  PictureReport, best)) > 0)))
+      best = (int)i;
+  }
+  return MAX(best, 0);
+}

@@ -535,6 +535,9 @@ const LoraStep *lora_training_history(const LoraTraining *training, gint64 *coun
 static void tell(const LoraTraining *training, double smooth, Progress *progress) {
   char stage[64];
   g_snprintf(stage, sizeof stage, "Training, loss %.3f", smooth);
+  progress_measure(progress, "loss", smooth);
+  progress_measure(progress, "step", (double)training->step);
+  progress_measure(progress, "steps", (double)training->recipe->steps);
   progress_report(progress, stage, training->step, training->recipe->steps);
 }
 

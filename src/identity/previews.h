@@ -1,8 +1,8 @@
 /* What a LoRA draws while it is being trained, as files in the training's folder.
  *
  * A preview is drawn from the same noise at every step, so that nothing but the training changes it:
- * preview-000100-1.png is the first prompt after 100 steps. At the end previews.png shows them all, one row a
- * step, below the pictures that were learnt from; loss.png is the chart of the loss. */
+ * preview-000100-1.png is the first prompt after 100 steps. previews.png shows all so far, one row a step,
+ * below the pictures that were learnt from; loss.png is the chart of the loss. */
 #pragma once
 #include "base/progress.h"
 #include "identity/loss_chart.h"

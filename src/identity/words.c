@@ -145,6 +145,11 @@ gint64 words_count(const Words *words) {
 
 /* --- from text to ids --- */
 
+#define JOINTS "-_"
+static gboolean joins(char c) {
+  return c && strchr(JOINTS, c);
+}
+
 /* The next run of letters and digits, and of hyphens between them, small; NULL at the end. */
 static char *next_token(const char **text) {
   const char *at = *text;
@@ -152,7 +157,7 @@ static char *next_token(const char **text) {
     at = g_utf8_next_char(at);
   const char *start = at;
   while (*at && (g_unichar_isalnum(g_utf8_get_char(at)) ||
-                 (*at == '-' && at > start && g_unichar_isalnum(g_utf8_get_char(at + 1)))))
+                 (joins(*at) && at > start && g_unichar_isalnum(g_utf8_get_char(at + 1)))))
     at = g_utf8_next_char(at);
   *text = at;
   return at > start ? g_utf8_strdown(start, at - start) : NULL;
@@ -176,7 +181,7 @@ gboolean words_bind(Words *words, const char *trigger, GError **error) {
   g_autofree char *valid = g_utf8_make_valid(trigger, -1);
   const char *rest = valid;
   g_autofree char *token = next_token(&rest);
-  g_auto(GStrv) parts = g_strsplit(token ? token : "", "-", -1);
+  g_auto(GStrv) parts = g_strsplit_set(token ? token : "", JOINTS, -1);
   g_autofree char *word = g_strjoinv("", parts); /* as words_encode looks for it */
   gint32 id;
   if (!*word || strlen(word) > MAX_WORD_BYTES)
@@ -219,7 +224,7 @@ void words_encode(const Words *words, const char *text, gint32 *ids, GPtrArray *
   Sentence sentence = {ids, 0, rest};
   const char *at = valid;
   for (char *token; (token = next_token(&at)); g_free(token)) {
-    g_auto(GStrv) parts = g_strsplit(token, "-", -1);
+    g_auto(GStrv) parts = g_strsplit_set(token, JOINTS, -1);
     g_autofree char *whole = g_strjoinv("", parts); /* close-up, t-shirt */
     gint32 id;
     if (understand(words, whole, &id))
