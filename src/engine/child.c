@@ -24,6 +24,7 @@
 #define MAX_LINE (4 * 1024 * 1024)
 #define MAX_MURMUR 2000 /* bytes of standard error that are kept */
 #define END_SECONDS 10  /* between the last word and the end */
+#define GONE_SECONDS 5  /* between a kill and the end of all that it meets */
 #define MAX_MESSAGE 2000
 #define MAX_CODE 40
 
@@ -54,13 +55,42 @@ static void close_fd(int *fd) {
   *fd = -1;
 }
 
+/* Whatever it has started ends with it; its number is nobody else's while it has not been waited for. */
 static void reap(Child *child, int flags) {
-  pid_t got;
+  siginfo_t ended = {0};
+  int bad;
   do
-    got = waitpid(child->pid, &child->status, flags);
-  while (got < 0 && errno == EINTR);
-  if (got != 0) /* also when somebody else waits for all children */
-    child->pid = 0;
+    bad = waitid(P_PID, (id_t)child->pid, &ended, WEXITED | WNOWAIT | flags);
+  while (bad < 0 && errno == EINTR);
+  if (bad == 0 && ended.si_pid == 0)
+    return;       /* it lives */
+  if (bad == 0) { /* else somebody else waits for all children */
+    kill(-child->pid, SIGKILL);
+    waitpid(child->pid, &child->status, 0);
+  }
+  child->pid = 0;
+}
+
+/* The first words on standard error are the reason, the rest is its consequence. */
+static void hear_murmurs(Child *child) {
+  char bytes[4096];
+  ssize_t n = read(child->murmurs, bytes, sizeof bytes);
+  if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+    close_fd(&child->murmurs);
+  if (n > 0 && child->murmur->len < MAX_MURMUR)
+    g_string_append_len(child->murmur, bytes, MIN(n, (ssize_t)(MAX_MURMUR - child->murmur->len)));
+}
+
+/* Standard error is closed when the last process of the group is gone: then nothing writes any more. */
+static void await_all(Child *child, gint64 until) {
+  while (child->murmurs >= 0) {
+    struct pollfd fd = {child->murmurs, POLLIN, 0};
+    gint64 left = (until - g_get_monotonic_time()) / 1000;
+    if (left <= 0 || poll(&fd, 1, (int)left) == 0)
+      return;
+    if (fd.revents)
+      hear_murmurs(child);
+  }
 }
 
 static void child_clear(Child *child) {
@@ -69,6 +99,7 @@ static void child_clear(Child *child) {
     kill(child->pid, SIGKILL);
     reap(child, 0);
   }
+  await_all(child, g_get_monotonic_time() + GONE_SECONDS * G_USEC_PER_SEC);
   close_fd(&child->words);
   close_fd(&child->murmurs);
   cores_release(&child->cores);
@@ -88,7 +119,8 @@ static char **environment(const ChildLimits *limits) {
   g_ptr_array_add(list, g_strdup("HOME=/nonexistent"));
   g_ptr_array_add(list, g_strconcat("TMPDIR=", limits->writable ? limits->writable : "/nonexistent", NULL));
   g_ptr_array_add(list, g_strdup("GIO_USE_VFS=local"));
-  g_ptr_array_add(list, g_strdup("OPENBLAS_NUM_THREADS=1")); /* its threads would begin before main() */
+  g_ptr_array_add(list, g_strdup("OPENBLAS_NUM_THREADS=1"));  /* its threads would begin before main() */
+  g_ptr_array_add(list, g_strdup("OMP_WAIT_POLICY=passive")); /* others want the processors too */
   for (gsize i = 0; i < G_N_ELEMENTS(kept); i++)
     if (g_getenv(kept[i]))
       g_ptr_array_add(list, g_strconcat(kept[i], "=", g_getenv(kept[i]), NULL));
@@ -199,12 +231,23 @@ static void take_error(const json_t *said, ChildOutcome *outcome) {
     *end = 0; /* cut within a character */
 }
 
+/* Numbers that go with what it reports. */
+static void take_facts(json_t *facts, Progress *progress) {
+  const char *name;
+  json_t *value;
+  json_object_foreach(facts, name, value) {
+    if (json_is_number(value) && strlen(name) <= MAX_CODE)
+      progress_measure(progress, name, json_number_value(value));
+  }
+}
+
 static void take_line(const char *line, gsize length, ChildOutcome *outcome, Progress *progress) {
   json_auto_t *said = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
   const json_t *step = json_object_get(said, "progress"), *wrong = json_object_get(said, "error"),
                *sandbox = json_object_get(said, "sandbox");
   json_t *result = json_object_get(said, "result");
   const char *stage = json_string_value(json_object_get(step, "stage"));
+  take_facts(json_object_get(said, "facts"), progress);
   if (stage)
     progress_report(progress, stage, json_integer_value(json_object_get(step, "done")),
                     json_integer_value(json_object_get(step, "total")));
@@ -237,16 +280,6 @@ static void hear_words(Child *child, ChildOutcome *outcome, Progress *progress) 
   child->overlong = child->line->len > MAX_LINE;
 }
 
-/* The first words on standard error are the reason, the rest is its consequence. */
-static void hear_murmurs(Child *child) {
-  char bytes[4096];
-  ssize_t n = read(child->murmurs, bytes, sizeof bytes);
-  if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-    close_fd(&child->murmurs);
-  if (n > 0 && child->murmur->len < MAX_MURMUR)
-    g_string_append_len(child->murmur, bytes, MIN(n, (ssize_t)(MAX_MURMUR - child->murmur->len)));
-}
-
 /* Until it closes its standard output; FALSE: it must be killed, for *reason or for *error. */
 static gboolean listen_to(Child *child, ChildOutcome *outcome, const char **reason, Progress *progress,
                           GError **error) {
@@ -274,6 +307,7 @@ static gboolean listen_to(Child *child, ChildOutcome *outcome, const char **reas
 /* It has said its last word and should end by itself. */
 static void await_end(Child *child) {
   gint64 until = g_get_monotonic_time() + END_SECONDS * G_USEC_PER_SEC;
+  await_all(child, g_get_monotonic_time() + POLL_MS * 1000); /* usually it is gone before */
   for (int pause = 100; child->pid && g_get_monotonic_time() < until; pause = MIN(pause * 2, 20000)) {
     reap(child, WNOHANG);
     if (child->pid)

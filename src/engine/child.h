@@ -20,12 +20,10 @@
  *        who is seen most comes first
  *   {"do": "render", "scene": FOLDER, "roles": [{"person": ID or 0, "character": FOLDER}],
  *    "background": "original|solid|transparent", "colour": [r, g, b], "audio": bool, "threads": N,
- *    "chunk": I, "chunks": N, "out": FILE, "mask": FILE or null}
- *     -> {"frames", "acted", "seconds", "width", "height", "sound"}; of N chunks (0: the whole) the one with
- *        number I. Where there are few frames, some chunks have 0 frames and no file
- *   {"do": "join", "scene": FOLDER, "parts": [FILE…], "audio": bool, "out": FILE}
- *     -> {"frames", "seconds"}
- * Every result has "notes": remarks for the user.
+ *    "chunks": N, "out": FILE, "mask": FILE or null}
+ *     -> {"frames", "acted", "seconds", "width", "height", "sound"}; with N of 2 or more it is drawn by as
+ * many processes side by side, each with the limits below for itself, and joined (engine/chunks.h) Every
+ * result has "notes": remarks for the user.
  *
  * Lines that come back: {"progress": {"stage", "done", "total"}}, and last {"result": {…}} or {"error":
  * {"code", "message"}}, where code is the name of a Refusal (app/refusal.h):

@@ -89,7 +89,7 @@ static gboolean die_with(int parent, GError **error) {
 gboolean sandbox_enter(const Sandbox *sandbox, SandboxLayers *layers, GError **error) {
   int parent = sandbox->parent ? sandbox->parent : getppid();
   *layers = 0;
-  closefrom(STDERR_FILENO + 1);
+  closefrom(STDERR_FILENO + 1 + sandbox->kept);
   stay_on(sandbox->cpus, sandbox->cpu_count);
   if (!set_limits(sandbox, error))
     return FALSE;

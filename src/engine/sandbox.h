@@ -2,11 +2,13 @@
  *
  * Layers, from the outside in:
  *   limits      address space, processor time, size of files, descriptors, no core dumps; it dies with its
- * parent namespaces  a network without interfaces, where the system lets an unprivileged process have one
+ *               parent
+ *   namespaces  a network without interfaces, where the system lets an unprivileged process have one
  *   files       Landlock: only the named files and folders can be opened, where the kernel has it (5.13)
  *   calls       seccomp: a list of the system calls that decoding and drawing need; every other one fails
- * with EPERM. No sockets, no other programs, no processes (threads only), no signals to others Limits and
- * calls are never missing; containers often forbid the other two.
+ *               with EPERM. No sockets, no other programs, no new processes (threads only; those that it had
+ *               before may be waited for), no signals to others
+ * Limits and calls are never missing; containers often forbid the other two.
  *
  * Everything the process does before this is trusted; nothing after it need be. */
 #pragma once
@@ -28,11 +30,13 @@ typedef struct {
   gint64 file_bytes;           /* largest file that can be written; 0: no limit */
   const int *cpus;             /* processors to stay on; NULL: all that the process has */
   int cpu_count;
+  int kept;   /* descriptors above standard error that stay open: so many from 3 on */
   int parent; /* id of the process with which it dies; 0: the one it has now */
 } Sandbox;
 
-/* Call it while the process has one thread. Closes every descriptor above standard error. layers: what is in
- * force now. FAULT_INTERNAL when limits or calls cannot be put in force: do nothing then. */
+/* Call it while the process has one thread. Closes every descriptor above standard error but those to be
+ * kept. layers: what is in force now. FAULT_INTERNAL when limits or calls cannot be put in force: do nothing
+ * then. */
 gboolean sandbox_enter(const Sandbox *sandbox, SandboxLayers *layers, GError **error);
 
 /* "limits, namespaces, files, calls" (transfer full). */

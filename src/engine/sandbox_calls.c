@@ -25,6 +25,8 @@ static const char *const allowed[] = {
     "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid",
     "sched_yield", "sched_getaffinity", "sched_getattr", "sched_setattr", "sched_getparam",
     "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "getcpu", "exit", "exit_group",
+    /* the end of processes that it had before */
+    "wait4",
     /* signals to itself */
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
     /* who and what it is */

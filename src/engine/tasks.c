@@ -3,6 +3,7 @@
  * Standard output belongs to the conversation; a library that prints is sent to standard error. */
 #include "engine/tasks.h"
 #include "engine/child.h"
+#include "engine/chunks.h"
 #include "engine/sandbox.h"
 #include "media/picture.h"
 #include "media/video.h"
@@ -29,9 +30,11 @@ static const struct {
     {"inspect-pictures", task_inspect_pictures, FALSE, TRUE},
     {"inspect-video", task_inspect_video, FALSE, FALSE},
     {"character", task_character, TRUE, TRUE},
+    {"inspect", task_inspect, TRUE, TRUE},
+    {"train", task_train, FALSE, TRUE},
+    {"generate", task_generate, FALSE, TRUE},
     {"scene", task_scene, TRUE, TRUE},
     {"render", task_render, FALSE, TRUE},
-    {"join", task_join, FALSE, FALSE},
 };
 
 /* --- speaking --- */
@@ -40,6 +43,7 @@ typedef struct {
   int fd;
   char *stage;
   gint64 said;
+  Progress *progress;
 } Voice;
 
 static void say(Voice *voice, json_t *line) {
@@ -58,6 +62,10 @@ static void say(Voice *voice, json_t *line) {
   json_decref(line);
 }
 
+static void add_fact(const char *name, double value, gpointer facts) {
+  json_object_set_new(facts, name, json_real(value)); /* left out where it is no number */
+}
+
 static void on_progress(const char *stage, gint64 done, gint64 total, gpointer user) {
   Voice *voice = user;
   gint64 now = g_get_monotonic_time();
@@ -69,8 +77,10 @@ static void on_progress(const char *stage, gint64 done, gint64 total, gpointer u
     voice->stage = g_strdup(stage);
   }
   voice->said = now;
-  say(voice, json_pack("{s:{s:s, s:I, s:I}}", "progress", "stage", stage, "done", (json_int_t)done, "total",
-                       (json_int_t)total));
+  json_t *facts = json_object();
+  progress_measures(voice->progress, add_fact, facts);
+  say(voice, json_pack("{s:{s:s, s:I, s:I}, s:o}", "progress", "stage", stage, "done", (json_int_t)done,
+                       "total", (json_int_t)total, "facts", facts));
 }
 
 /* --- failing --- */
@@ -144,7 +154,7 @@ static void add_path(GPtrArray *paths, const json_t *value) {
 
 /* Everything that the task names as input. */
 static void add_inputs(GPtrArray *paths, const json_t *task) {
-  static const char *const keys[] = {"picture", "video", "scene"};
+  static const char *const keys[] = {"picture", "video", "scene", "model", "lora"};
   size_t i;
   const json_t *item;
   for (gsize k = 0; k < G_N_ELEMENTS(keys); k++)
@@ -153,6 +163,7 @@ static void add_inputs(GPtrArray *paths, const json_t *task) {
       add_path(paths, json_object_get(item, "character"));
   json_array_foreach(json_object_get(task, "parts"), i, item) add_path(paths, item);
   json_array_foreach(json_object_get(task, "pictures"), i, item) add_path(paths, item);
+  json_array_foreach(json_object_get(task, "references"), i, item) add_path(paths, item);
 }
 
 static int find_task(const json_t *task) {
@@ -163,7 +174,7 @@ static int find_task(const json_t *task) {
   return -1;
 }
 
-static gboolean lock_in(const json_t *letter, int number, SandboxLayers *layers, GError **error) {
+static gboolean lock_in(const json_t *letter, int number, int kept, SandboxLayers *layers, GError **error) {
   const json_t *task = json_object_get(letter, "task"), *cpus = json_object_get(letter, "cpus");
   const char *models = json_string_value(json_object_get(letter, "models"));
   g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
@@ -183,6 +194,7 @@ static gboolean lock_in(const json_t *letter, int number, SandboxLayers *layers,
                      .file_bytes = FILE_BYTES,
                      .cpus = numbers,
                      .cpu_count = (int)json_array_size(cpus),
+                     .kept = kept,
                      .parent = (int)json_integer_value(json_object_get(letter, "parent"))};
   return sandbox_enter(&sandbox, layers, error);
 }
@@ -203,23 +215,29 @@ static void finish(Voice *voice, Work *work, json_t *result) {
   say(voice, json_pack("{s:o}", "result", result));
 }
 
-static int run(const json_t *letter, int number, Voice *voice) {
+static json_t *perform(Work *work, int number, Chunks *chunks, GError **error) {
+  video_init();
+  if (chunks)
+    return chunks_finish(chunks, work);
+  return !tasks[number].pictures || picture_init("troupe", error) ? tasks[number].run(work) : NULL;
+}
+
+static int run(const json_t *letter, int number, Chunks *chunks, Voice *voice) {
   GError *error = NULL;
   SandboxLayers layers;
   g_autoptr(Progress) progress = progress_new(on_progress, voice);
+  voice->progress = progress;
   Work work = {.task = json_object_get(letter, "task"),
                .models = json_string_value(json_object_get(letter, "models")),
                .progress = progress};
   json_t *result = NULL;
-  if (lock_in(letter, number, &layers, &error)) {
-    /* sandbox_enter has closed all but the first three */
+  if (lock_in(letter, number, chunks_ears(chunks), &layers, &error)) {
+    /* now that sandbox_enter has closed what it should */
     voice->fd = dup(STDOUT_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
     g_autofree char *described = sandbox_describe(layers);
     say(voice, json_pack("{s:s}", "sandbox", described));
-    video_init();
-    if (!tasks[number].pictures || picture_init("troupe", &error))
-      result = tasks[number].run(&work);
+    result = perform(&work, number, chunks, &error);
   }
   if (error)
     work_fail_with(&work, error, &(Blame){0});
@@ -237,6 +255,14 @@ int child_main(void) {
           stderr);
     return 2;
   }
+  g_autoptr(GError) error = NULL;
+  g_autoptr(Chunks) chunks = NULL;
+  if (chunks_wanted(json_object_get(letter, "task")))
+    chunks = chunks_start(&letter, &error); /* from here on several processes may go on */
+  if (error) {
+    g_printerr("troupe engine: %s\n", error->message);
+    return 1;
+  }
   Voice voice = {.fd = STDOUT_FILENO};
-  return run(letter, number, &voice);
+  return run(letter, number, chunks, &voice);
 }

@@ -21,10 +21,15 @@ typedef struct {
 json_t *task_inspect_picture(Work *work);
 json_t *task_inspect_pictures(Work *work);
 json_t *task_inspect_video(Work *work);
+json_t *task_inspect(Work *work);
+json_t *task_train(Work *work);
+json_t *task_generate(Work *work);
 json_t *task_character(Work *work);
 json_t *task_scene(Work *work);
 json_t *task_render(Work *work);
-json_t *task_join(Work *work);
+
+/* Makes one video of the parts of a render (tasks_render.c). */
+gboolean render_join(Work *work, const char *const *parts, int count, const char *out, gboolean audio);
 
 /* --- what they share (tasks.c) --- */
 

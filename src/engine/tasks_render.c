@@ -106,20 +106,14 @@ json_t *task_render(Work *work) {
   return describe(scene, &result);
 }
 
-json_t *task_join(Work *work) {
-  const char *folder = work_string(work, "scene"), *out = work_string(work, "out");
-  const json_t *list = json_object_get(work->task, "parts");
-  if (!folder || !out)
-    return NULL;
-  g_autofree const char **parts = g_new0(const char *, json_array_size(list) + 1);
-  for (size_t i = 0; i < json_array_size(list); i++)
-    if (!(parts[i] = json_string_value(json_array_get(list, i))))
-      return work_fail(work, "internal", "A part is not a path.");
+gboolean render_join(Work *work, const char *const *parts, int count, const char *out, gboolean audio) {
+  const char *folder = work_string(work, "scene");
   GError *error = NULL;
+  if (!folder)
+    return FALSE;
   g_autoptr(Scene) scene = scene_load(folder, &error);
-  gboolean audio = json_is_true(json_object_get(work->task, "audio"));
-  if (!scene ||
-      !video_join(parts, (int)json_array_size(list), &scene->info, audio ? scene->source : NULL, out, &error))
-    return work_fail_with(work, error, &(Blame){0});
-  return json_pack("{s:i, s:f}", "frames", scene->tracks->frames, "seconds", scene->info.seconds);
+  if (scene && video_join(parts, count, &scene->info, audio ? scene->source : NULL, out, &error))
+    return TRUE;
+  work_fail_with(work, error, &(Blame){0});
+  return FALSE;
 }

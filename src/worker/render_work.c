@@ -1,5 +1,5 @@
 /* A Render: first the Character and the Scene, where the job brings a picture and a video instead; then the
- * drawing, whole by one child, or in a hurry in as many parts as there are cores, joined at the end.
+ * drawing, by one child, or in a hurry by one in as many parts as there are cores (engine/child.h).
  *
  * What is made on the way is taken into the store at once and named in the job's partial result, so another
  * attempt begins where this one ended. */
@@ -167,92 +167,20 @@ static gboolean wants_mask(Material *material) {
   return g_strcmp0(spec_string(material->run, "background"), "transparent") == 0;
 }
 
-static json_t *draw_whole(Material *material, const char *out, const char *mask, GError **error) {
+/* By one child, which in a hurry has as many processes as there are cores. */
+static json_t *draw(Material *material, const char *out, const char *mask, GError **error) {
   json_auto_t *task = drawing(material, error);
-  int cores = usual_cores(material->run);
+  int cores = material->fast ? 0 : usual_cores(material->run);
   if (!task)
     return NULL;
   json_object_set_new(task, "out", json_string(out));
   if (mask)
     json_object_set_new(task, "mask", json_string(mask));
-  json_object_set_new(task, "threads", json_integer(cores));
+  json_object_set_new(task, "threads", json_integer(material->fast ? 1 : cores));
+  if (material->fast)
+    json_object_set_new(task, "chunks", json_integer(CLAMP(g_get_num_processors(), 2, MOST_CHUNKS)));
   Step step = {.task = task, .part = PART_DRAWING, .cores = cores, .share = 1};
   return run_step(material->run, &step, error);
-}
-
-/* The name of a chunk's video or mask in the scratch folder (transfer full). */
-static char *chunk_path(Material *material, const char *kind, int number) {
-  g_autofree char *name = g_strdup_printf("%s-%d.mp4", kind, number);
-  return run_path(material->run, name);
-}
-
-static json_t *chunk_task(Material *material, const json_t *base, int number, int chunks, gboolean masked) {
-  g_autofree char *video = chunk_path(material, "video", number),
-                  *mask = chunk_path(material, "mask", number);
-  json_t *task = json_deep_copy(base);
-  json_object_update_new(task, json_pack("{s:i, s:i, s:i, s:b, s:s}", "chunk", number, "chunks", chunks,
-                                         "threads", 1, "audio", FALSE, "out", video));
-  if (masked)
-    json_object_set_new(task, "mask", json_string(mask));
-  return task;
-}
-
-/* The files of the chunks that have frames. */
-static json_t *chunk_files(Material *material, const char *kind, json_t **results, int chunks) {
-  json_t *files = json_array();
-  for (int i = 0; i < chunks; i++) {
-    g_autofree char *path = chunk_path(material, kind, i);
-    if (json_integer_value(json_object_get(results[i], "frames")) > 0)
-      json_array_append_new(files, json_string(path));
-  }
-  return files;
-}
-
-static gboolean join(Material *material, const json_t *base, json_t *parts, gboolean audio, const char *out,
-                     GError **error) {
-  json_auto_t *task = json_pack("{s:s, s:O, s:o, s:b, s:s}", "do", "join", "scene",
-                                json_object_get(base, "scene"), "parts", parts, "audio", audio, "out", out);
-  Step step = {.task = task, .part = -1};
-  json_auto_t *result = run_step(material->run, &step, error);
-  return result != NULL;
-}
-
-/* What the whole is, from what its chunks are. */
-static json_t *sum_up(json_t **results, int chunks) {
-  json_t *whole = json_copy(results[0]);
-  static const char *const counts[] = {"frames", "acted"};
-  for (gsize k = 0; k < G_N_ELEMENTS(counts); k++) {
-    json_int_t sum = 0;
-    for (int i = 0; i < chunks; i++)
-      sum += json_integer_value(json_object_get(results[i], counts[k]));
-    json_object_set_new(whole, counts[k], json_integer(sum));
-  }
-  return whole;
-}
-
-/* Every chunk on a core of its own, at the same time. */
-static json_t *draw_chunks(Material *material, int chunks, const char *out, const char *mask,
-                           GError **error) {
-  json_auto_t *base = drawing(material, error);
-  Step steps[MOST_CHUNKS];
-  json_t *results[MOST_CHUNKS] = {NULL}, *whole = NULL;
-  if (!base)
-    return NULL;
-  for (int i = 0; i < chunks; i++)
-    steps[i] = (Step){.task = chunk_task(material, base, i, chunks, mask != NULL),
-                      .part = PART_DRAWING,
-                      .cores = 1,
-                      .share = 1.0 / chunks};
-  if (run_steps(material->run, steps, chunks, results, error) &&
-      join(material, base, chunk_files(material, "video", results, chunks),
-           json_is_true(json_object_get(base, "audio")), out, error) &&
-      (!mask || join(material, base, chunk_files(material, "mask", results, chunks), FALSE, mask, error)))
-    whole = sum_up(results, chunks);
-  for (int i = 0; i < chunks; i++) {
-    json_decref(steps[i].task);
-    json_decref(results[i]);
-  }
-  return whole;
 }
 
 static gboolean take_results(Material *material, json_t *facts, const char *out, const char *mask,
@@ -282,8 +210,6 @@ gboolean render_work(Run *run, Yield *yield, GError **error) {
     return FALSE;
   g_autofree char *out = run_path(run, "video.mp4"), *mask_path = run_path(run, "mask.mp4");
   const char *mask = wants_mask(&material) ? mask_path : NULL;
-  int chunks = (int)CLAMP(g_get_num_processors(), 2, MOST_CHUNKS);
-  json_auto_t *facts = material.fast ? draw_chunks(&material, chunks, out, mask, error)
-                                     : draw_whole(&material, out, mask, error);
+  json_auto_t *facts = draw(&material, out, mask, error);
   return facts && take_results(&material, facts, out, mask, yield, error);
 }

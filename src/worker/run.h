@@ -77,6 +77,3 @@ typedef struct {
  * stopped; FAULT_STORE, when the disk is full or read only; any other fault when the engine failed. Otherwise
  * the result (transfer full). */
 json_t *run_step(Run *run, const Step *step, GError **error);
-/* Several at a time, each on a thread; results[count]. When one fails, the others are stopped and its error
- * is reported. */
-gboolean run_steps(Run *run, const Step *steps, int count, json_t **results, GError **error);

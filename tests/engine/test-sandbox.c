@@ -306,6 +306,38 @@ static void test_inherited_descriptors(void **state) {
   close(parent_file);
 }
 
+/* Of two pipes the first is kept; the end of a process from before can be awaited. */
+static int inside_with_a_child(void) {
+  int kept[2], other[2], status = 0;
+  char byte = 0;
+  closefrom(3);
+  if (pipe(kept) != 0 || pipe(other) != 0 || kept[0] != 3)
+    return 1;
+  pid_t child = fork();
+  if (child == 0)
+    _exit(write(kept[1], "x", 1) == 1 ? 7 : 8);
+  Sandbox sandbox = usual();
+  sandbox.kept = 1;
+  if (!sandbox_enter(&sandbox, &layers, NULL))
+    return 99;
+  if (read(kept[0], &byte, 1) != 1 || byte != 'x' || read(kept[0], &byte, 1) != 0)
+    return 2;
+  if (fcntl(other[0], F_GETFD) != -1 || fcntl(kept[1], F_GETFD) != -1)
+    return 3;
+  if (waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 7)
+    return 4;
+  return probe_processes() ? 5 : 0;
+}
+
+static void test_what_it_had_before(void **state) {
+  pid_t pid = fork();
+  if (pid == 0)
+    _exit(inside_with_a_child());
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  expect_well(status);
+}
+
 static void test_memory(void **state) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   skip(); /* the sanitizers reserve terabytes */
@@ -418,6 +450,7 @@ int main(void) {
       cmocka_unit_test(test_files),
       cmocka_unit_test(test_nothing_writable),
       cmocka_unit_test(test_inherited_descriptors),
+      cmocka_unit_test(test_what_it_had_before),
       cmocka_unit_test(test_memory),
       cmocka_unit_test(test_processor_time),
       cmocka_unit_test(test_file_size),

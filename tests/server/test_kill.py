@@ -39,7 +39,23 @@ def victims(server, role):
         return [server.process.pid]
     if role == "work":
         return workers
-    return [pid for pid, parent, arguments in listed if parent in workers and "engine" in arguments]
+    engines = [pid for pid, parent, arguments in listed if parent in workers and "engine" in arguments]
+    return engines + [pid for pid, parent, arguments in listed if parent in engines]  # those that draw chunks too
+
+
+def forgotten_engines(server):
+    """Engines of this server, by the folder in which they may write, that nobody waits for any more."""
+    listed = list(processes())
+    alive = {pid for pid, _, _ in listed}
+    left = []
+    for pid, parent, arguments in listed:
+        try:
+            mine = str(server.data).encode() in pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if mine and arguments[1:2] == ["engine"] and (parent == 1 or parent not in alive):
+            left.append(pid)
+    return left
 
 
 def submit(server, kind, picture, video, number):
@@ -87,6 +103,7 @@ def test_kill_at_random_points(tmp_path, character_png, tiny):
             struck[role] += strike(server, role, chance)
         print(f"figure: killed {struck}, {len(accepted)} jobs accepted")
         ended = wait_for_all(server, accepted)
+        assert not forgotten_engines(server)
         check_jobs(server, ended)
         check_objects(server)
 

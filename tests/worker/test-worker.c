@@ -281,19 +281,51 @@ static void await(Company *company, const char *id, const char *checkpoint) {
   fail_msg("it does not come to %s", checkpoint ? checkpoint : "work");
 }
 
-/* Processes whose parent is this one. */
-static int children(void) {
+/* The parent of a process, 0 when it is gone or has ended. */
+static int parent_of(const char *pid) {
+  g_autofree char *path = g_build_filename("/proc", pid, "stat", NULL), *text = NULL;
+  int parent = 0;
+  char status = 0;
+  if (!g_file_get_contents(path, &text, NULL, NULL) || !strrchr(text, ')') ||
+      sscanf(strrchr(text, ')') + 1, " %c %d", &status, &parent) != 2)
+    return 0;
+  return status == 'Z' ? 0 : parent;
+}
+
+/* Processes whose parent is this one, or, with generation 2, whose parent's parent it is; the first two. */
+static int descendants(int generation, int found[2]) {
   int count = 0;
   g_autoptr(GDir) processes = g_dir_open("/proc", 0, NULL);
   for (const char *name; (name = g_dir_read_name(processes));) {
-    g_autofree char *path = g_build_filename("/proc", name, "stat", NULL), *text = NULL;
-    int parent = 0;
-    char status = 0;
-    if (g_ascii_isdigit(*name) && g_file_get_contents(path, &text, NULL, NULL) && strrchr(text, ')') &&
-        sscanf(strrchr(text, ')') + 1, " %c %d", &status, &parent) == 2)
-      count += parent == (int)getpid();
+    int parent = g_ascii_isdigit(*name) ? parent_of(name) : 0;
+    g_autofree char *above = g_strdup_printf("%d", parent);
+    if (generation == 2 && parent)
+      parent = parent_of(above);
+    if (parent != (int)getpid())
+      continue;
+    if (count < 2)
+      found[count] = atoi(name);
+    count++;
   }
   return count;
+}
+
+static int children(void) {
+  int found[2];
+  return descendants(1, found);
+}
+
+/* Two of the processes that draw chunks. */
+static void await_chunks(int chunks[2]) {
+  for (int i = 0; descendants(2, chunks) < 2; i++) {
+    assert_true(i < 6000);
+    g_usleep(G_USEC_PER_SEC / 100);
+  }
+}
+
+static gboolean runs(int pid) {
+  g_autofree char *name = g_strdup_printf("%d", pid);
+  return parent_of(name) != 0;
 }
 
 static void test_cancel(void **state) {
@@ -311,6 +343,48 @@ static void test_cancel(void **state) {
   g_thread_join(thread);
   g_autoptr(Job) job = look(company, id);
   assert_int_equal(job->status, JOB_CANCELLED);
+  assert_int_equal(company_balance(company), COMPANY_CREDITS);
+  expect_tidy(company);
+}
+
+/* A part that dies takes the others with it, and the next attempt draws all of it. */
+static void test_chunk_that_dies(void **state) {
+  Company *company = *state;
+  RenderRequest request = {.fast = TRUE};
+  g_autofree char *id = make_render(company, &request);
+  g_autoptr(Worker) worker = hire(company, NULL);
+  GThread *thread = g_thread_new("worker", step, worker);
+  int chunks[2];
+  await_chunks(chunks);
+  assert_int_equal(kill(chunks[0], SIGKILL), 0);
+  g_thread_join(thread);
+  assert_false(runs(chunks[1]));
+  assert_int_equal(children(), 0);
+  g_autoptr(Job) handed_back = look(company, id);
+  assert_int_equal(handed_back->status, JOB_QUEUED);
+  assert_int_equal(handed_back->attempts, 1);
+  expect_tidy(company);
+
+  work_once(company);
+  g_autoptr(Job) job = look(company, id);
+  expect_complete(job);
+  expect_tidy(company);
+}
+
+static void test_cancel_of_chunks(void **state) {
+  Company *company = *state;
+  GError *error = NULL;
+  RenderRequest request = {.fast = TRUE};
+  g_autofree char *id = make_render(company, &request);
+  g_autoptr(Worker) worker = hire(company, NULL);
+  GThread *thread = g_thread_new("worker", step, worker);
+  int chunks[2];
+  await_chunks(chunks);
+  g_autoptr(Job) cancelled = job_cancel(company->app, id, company->caller->account, &error);
+  assert_int_equal(cancelled->status, JOB_CANCELLED);
+  g_thread_join(thread);
+  assert_false(runs(chunks[0]) || runs(chunks[1]));
+  assert_int_equal(children(), 0);
   assert_int_equal(company_balance(company), COMPANY_CREDITS);
   expect_tidy(company);
 }
@@ -373,6 +447,8 @@ int main(void) {
       TEST(test_nobody),
       TEST(test_engine_that_crashes),
       TEST(test_cancel),
+      TEST(test_chunk_that_dies),
+      TEST(test_cancel_of_chunks),
       TEST(test_stop_and_go_on),
       TEST(test_lost_job),
   };
