@@ -2,6 +2,7 @@
  * vicsee_tasks.c. */
 #include "api/dialects.h"
 #include "api/vicsee_fields.h"
+#include "api/vicsee_pictures.h"
 #include "api/vicsee_tasks.h"
 #include "app/uploads.h"
 
@@ -54,35 +55,6 @@ static gboolean check_caller(App *app, const Caller *caller, GError **error) {
                                          "API. Add credits to it.");
 }
 
-/* --- pictures of a request --- */
-
-/* image_urls as sources whose messages say which they are; strings of their own. */
-typedef struct {
-  InputSource *sources;
-  GPtrArray *names;
-} Pictures;
-
-static void pictures_clear(Pictures *pictures) {
-  g_free(pictures->sources);
-  g_clear_pointer(&pictures->names, g_ptr_array_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pictures, pictures_clear)
-
-/* An entry that is no text stays as an address that is none, so that the number of them is judged first. */
-static int pictures_read(Pictures *pictures, const json_t *list, const Caller *caller) {
-  int count = (int)json_array_size(list);
-  pictures->sources = g_new0(InputSource, (gsize)count + 1);
-  pictures->names = g_ptr_array_new_with_free_func(g_free);
-  for (int i = 0; i < count; i++) {
-    const char *url = json_string_value(json_array_get(list, (gsize)i));
-    char *name = g_strdup_printf("image_urls[%d]", i);
-    g_ptr_array_add(pictures->names, name);
-    pictures->sources[i] =
-        (InputSource){.field = name, .url_field = name, .url = url ? url : "", .account = caller->account};
-  }
-  return count;
-}
-
 /* --- making and training --- */
 
 static gboolean read_training(const Request *request, TrainingRequest *training, GError **error) {
@@ -118,8 +90,10 @@ static Answer *start_training(Request *request, const char *character, GError **
     return refuse_null(error, REFUSAL_PICTURES_FEW, "image_urls must be a list of %d to %d URLs.",
                        TRAINING_FEW, TRAINING_MANY);
   g_auto(Pictures) pictures = {0};
-  training.picture_count = pictures_read(&pictures, urls, caller);
+  if (!pictures_read(request, "image_urls", urls, FALSE, &pictures, error))
+    return NULL;
   training.pictures = pictures.sources;
+  training.picture_count = pictures.count;
   g_autoptr(CharacterRow) row = NULL;
   gint64 price;
   if (!training_create(app, caller, &training, &row, &price, error))

@@ -18,7 +18,8 @@ gboolean member_integer(const json_t *object, const char *name, gint64 usual, gi
   const json_t *found = member(object, name);
   double number = json_number_value(found);
   *value = usual;
-  if (!found)
+  if (!found || (json_is_string(found) &&
+                 g_ascii_string_to_signed(json_string_value(found), 10, least, most, value, NULL)))
     return TRUE;
   if (!json_is_number(found) || number != floor(number) || number < (double)least || number > (double)most)
     return refuse(error, REFUSAL_INVALID,

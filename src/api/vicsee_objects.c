@@ -198,12 +198,15 @@ static json_t *number_of(const json_t *object, const char *name) {
 json_t *vicsee_task(const App *app, const Job *job) {
   const char *model = json_string_value(json_object_get(job->spec, "model"));
   const char *character = json_string_value(json_object_get(job->spec, "character"));
+  const char *prompt = json_string_value(json_object_get(job->spec, "prompt"));
   double progress = job->status == JOB_COMPLETE ? 100 : CLAMP(job->progress, 0, 100);
-  json_t *object =
-      json_pack("{s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o}", "id", job->id, "model", model ? model : job->pool,
-                "prompt", shape_text(job->prompt ? job->prompt : ""), "status", task_status(job), "mediaType",
-                job->kind == JOB_RENDER ? "video" : "image", "createdAt", shape_time(job->created), "result",
-                task_result(app, job), "error", task_error(job));
+  json_t *object = json_pack(
+      "{s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o}", "id", job->id, "model", model ? model : job->pool, "prompt",
+      shape_text(prompt        ? prompt
+                 : job->prompt ? job->prompt
+                               : ""),
+      "status", task_status(job), "mediaType", job->kind == JOB_RENDER ? "video" : "image", "createdAt",
+      shape_time(job->created), "result", task_result(app, job), "error", task_error(job));
   json_t *more =
       json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "progress", shape_number(progress), "characterId",
                 shape_text(character), "seed", number_of(job->spec, "seed"), "creditsUsed",

@@ -3,6 +3,7 @@
 #include "api/vicsee_tasks.h"
 #include "api/dialects.h"
 #include "api/vicsee_fields.h"
+#include "api/vicsee_pictures.h"
 
 #include <string.h>
 
@@ -139,6 +140,18 @@ static Answer *wait_for(const App *app, const Job *job) {
   return answer_later(drawn, waiting, waiting_free);
 }
 
+/* The request names no model: that the Character's is there no more is not its fault. */
+static gboolean create_drawing(Request *request, const GenerationRequest *drawing, Job **job, gint64 *price,
+                               GError **error) {
+  GError *problem = NULL;
+  if (generation_create(request_app(request), request_caller(request), drawing, job, price, &problem))
+    return TRUE;
+  if (g_error_matches(problem, REFUSAL, REFUSAL_MODEL))
+    problem->code = REFUSAL_FAILED;
+  g_propagate_error(error, problem);
+  return FALSE;
+}
+
 Answer *vicsee_draw_character(Api *api, Request *request, GError **error) {
   App *app = request_app(request);
   const json_t *body = request_json(request);
@@ -154,7 +167,7 @@ Answer *vicsee_draw_character(Api *api, Request *request, GError **error) {
     return NULL;
   g_autoptr(Job) job = NULL;
   gint64 price, balance = 0;
-  if (!generation_create(app, request_caller(request), &drawing, &job, &price, error))
+  if (!create_drawing(request, &drawing, &job, &price, error))
     return NULL;
   if (!job)
     return vicsee_priced(price);
@@ -262,6 +275,12 @@ Answer *vicsee_generate(Api *api, Request *request, GError **error) {
       !member_text(form.body, "webhook_url", &drawing.webhook_url, error) ||
       !request_truth(request, "dry_run", FALSE, &drawing.dry_run, error))
     return NULL;
+  g_auto(Pictures) pictures = {0};
+  if (!pictures_read(request, "image_urls", form_member(&form, "image_urls", "image"), TRUE, &pictures,
+                     error))
+    return NULL;
+  drawing.references = pictures.sources;
+  drawing.reference_count = pictures.count;
   g_autoptr(Job) job = NULL;
   gint64 price, balance = 0;
   if (!generation_create(app, request_caller(request), &drawing, &job, &price, error))
@@ -283,8 +302,9 @@ static json_t *model_object(const json_t *model) {
   return json_pack("{s:O, s:O, s:s, s:o, s:{s:o, s:[s], s:i}, s:i, s:O?, s:O?}", "id",
                    json_object_get(model, "id"), "name", json_object_get(model, "title"), "type", "image",
                    "credits", vicsee_credits(GENERATION_PRICE), "options", "aspectRatios", ratios,
-                   "resolutions", resolution, "maxOutputs", GENERATION_MANY, "maxImages", 0, "description",
-                   json_object_get(model, "about"), "trainable", json_object_get(model, "trainable"));
+                   "resolutions", resolution, "maxOutputs", GENERATION_MANY, "maxImages",
+                   GENERATION_REFERENCES, "description", json_object_get(model, "about"), "trainable",
+                   json_object_get(model, "trainable"));
 }
 
 Answer *vicsee_list_models(Api *api, Request *request, GError **error) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define STRENGTH_MAX 2
+G_STATIC_ASSERT(GENERATION_REFERENCES == GENERATE_REFERENCES_MAX);
 #define TITLE_MAX 200
 
 typedef struct {
