@@ -59,7 +59,7 @@ gboolean blocks_fit_write(BlocksFit *fit, double power, const char *path, GError
 /* --- learning a refinement --- */
 /* Trains the small network that follows a block transform. The caller makes the damage: tokens as a generator
  * would give them, noise and all, and the pictures that they should have been. It begins as if it were not
- * there. */
+ * there; the filter of the blocks' borders (deblock.h) goes before it and is in the file that is written. */
 typedef struct BlocksRefiner BlocksRefiner;
 /* path: a block transform; a refinement that is in it already is trained on. FAULT_INPUT. */
 BlocksRefiner *blocks_refiner_new(const char *path, guint64 seed, GError **error);

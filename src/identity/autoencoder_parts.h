@@ -86,7 +86,7 @@ typedef struct Blocks Blocks;
 Blocks *blocks_open(const Safetensors *file, GError **error);
 void blocks_free(Blocks *blocks);
 void blocks_encode(Blocks *blocks, const float *picture, gint64 height, gint64 width, float *tokens);
-/* Without the refinement. */
+/* Without the network of the refinement. */
 void blocks_decode_linear(Blocks *blocks, const float *tokens, gint64 height, gint64 width, float *picture);
 void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, gint64 height, gint64 width,
                    float *picture);

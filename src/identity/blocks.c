@@ -1,14 +1,18 @@
 /* The block transform: each 16 x 16 block of a picture, 768 numbers, is described by its 128 largest
  * principal components, so a token is one product with a fixed matrix and its picture another. What
- * neighbouring tokens disagree about shows as a mosaic; a refinement (refinement.h) may follow that has
- * learned to smooth it. */
+ * neighbouring tokens disagree about shows as a mosaic; against that may follow a filter of the borders
+ * (deblock.h, with "blocks.borders" [2] its settings) and a network that has learned to mend what is left
+ * (refinement.h). */
 #include "identity/blocks_parts.h"
+#include "identity/deblock.h"
 #include <math.h>
 
 struct Blocks {
-  float *mean;            /* [BLOCK_SIZE] */
-  float *basis;           /* [AUTOENCODER_CHANNELS, BLOCK_SIZE] */
-  float *scale;           /* [AUTOENCODER_CHANNELS] */
+  float *mean;  /* [BLOCK_SIZE] */
+  float *basis; /* [AUTOENCODER_CHANNELS, BLOCK_SIZE] */
+  float *scale; /* [AUTOENCODER_CHANNELS] */
+  gboolean smooth;
+  DeblockSettings borders;
   Refinement *refinement; /* or NULL */
   RefinementMemory memory;
   Buffer rows, correction;
@@ -35,6 +39,27 @@ static float *open_basis(const Safetensors *file, GError **error) {
   return g_steal_pointer(&basis);
 }
 
+static gboolean open_borders(Blocks *blocks, const Safetensors *file, GError **error) {
+  g_autofree float *values = vector_open(file, "blocks.borders", 2, error);
+  if (!values)
+    return FALSE;
+  if (!all_finite(values, 2, TRUE))
+    return fault(error, FAULT_INPUT, "The block transform's filter of borders makes no sense.");
+  blocks->smooth = TRUE;
+  blocks->borders = (DeblockSettings){values[0], values[1]};
+  return TRUE;
+}
+
+void blocks_smooth_borders(Blocks *blocks) {
+  if (!blocks->smooth)
+    blocks->borders = deblock_defaults;
+  blocks->smooth = TRUE;
+}
+
+DeblockSettings blocks_borders(const Blocks *blocks) {
+  return blocks->borders;
+}
+
 Blocks *blocks_open(const Safetensors *file, GError **error) {
   g_autoptr(Blocks) blocks = g_new0(Blocks, 1);
   blocks->mean = vector_open(file, "blocks.mean", BLOCK_SIZE, error);
@@ -47,6 +72,8 @@ Blocks *blocks_open(const Safetensors *file, GError **error) {
       !all_finite(blocks->scale, AUTOENCODER_CHANNELS, TRUE) ||
       !all_finite(blocks->basis, AUTOENCODER_CHANNELS * BLOCK_SIZE, FALSE))
     return fault_null(error, FAULT_INPUT, "The block transform holds values that are no numbers.");
+  if (safetensors_has(file, "blocks.borders") && !open_borders(blocks, file, error))
+    return NULL;
   if (refinement_is_in(file) && !(blocks->refinement = refinement_open(file, error)))
     return NULL;
   return g_steal_pointer(&blocks);
@@ -106,6 +133,8 @@ void blocks_decode_linear(Blocks *blocks, const float *tokens, gint64 height, gi
       picture[place(block / columns, block % columns, i, height, width)] =
           rows[block * BLOCK_SIZE + i] + blocks->mean[i];
     }
+  if (blocks->smooth)
+    deblock(&blocks->borders, picture, height, width);
 }
 
 void blocks_decode(Blocks *blocks, const Watcher *watcher, const float *tokens, gint64 height, gint64 width,

@@ -74,9 +74,11 @@ BlocksRefiner *blocks_refiner_new(const char *path, guint64 seed, GError **error
   refiner->file = safetensors_open(path, error);
   if (!refiner->file)
     return NULL;
-  for (int w = 0; w < WORKERS; w++)
+  for (int w = 0; w < WORKERS; w++) {
     if (!(refiner->blocks[w] = blocks_open(refiner->file, error)))
       return NULL;
+    blocks_smooth_borders(refiner->blocks[w]);
+  }
   gboolean again = refinement_is_in(refiner->file);
   refiner->refinement = again ? refinement_open(refiner->file, error) : refinement_new(seed);
   if (!refiner->refinement)
@@ -118,6 +120,9 @@ gboolean blocks_refiner_write(BlocksRefiner *refiner, const char *path, GError *
     const SafetensorsTensor *tensor = safetensors_find(refiner->file, transform[i]);
     safetensors_add(writer, transform[i], tensor->dtype, tensor->shape, tensor->rank, tensor->data);
   }
+  const DeblockSettings settings = blocks_borders(refiner->blocks[0]);
+  const float borders[2] = {settings.step, settings.similar};
+  safetensors_add(writer, "blocks.borders", DTYPE_F32, (gint64[]){2}, 1, borders);
   refinement_add(refiner->refinement, writer);
   return safetensors_write(writer, path, error);
 }
