@@ -29,9 +29,9 @@ static void work(App *app, const char *pool) {
 int command_work(int argc, char **argv) {
   umask(077); /* the data folder is nobody else's business */
   char *pool = NULL;
-  const GOptionEntry own[] = {
-      {"pool", 0, 0, G_OPTION_ARG_STRING, &pool, "Whose jobs to do: V4_Preview or V3_Preview", "NAME"},
-      {NULL}};
+  const GOptionEntry own[] = {{"pool", 0, 0, G_OPTION_ARG_STRING, &pool,
+                               "Whose jobs to do: V4_Preview, V3_Preview or identity", "NAME"},
+                              {NULL}};
   GError *error = NULL;
   g_auto(ServerSettings) settings = {0};
   CommonOptions common = {0};
@@ -39,9 +39,9 @@ int command_work(int argc, char **argv) {
   if (app && argc > 1)
     fault(&error, FAULT_USAGE, "work takes no arguments, only options; `troupe work --help` lists them.");
   else if (app && !pool)
-    fault(&error, FAULT_USAGE, "say whose jobs to do: --pool %s or --pool %s.", RENDER_MODEL_VOLUMETRIC,
-          RENDER_MODEL_FLAT);
-  else if (app && render_model_known(pool, &error))
+    fault(&error, FAULT_USAGE, "say whose jobs to do: --pool %s, --pool %s or --pool %s.",
+          RENDER_MODEL_VOLUMETRIC, RENDER_MODEL_FLAT, POOL_IDENTITY);
+  else if (app && (g_str_equal(pool, POOL_IDENTITY) || render_model_known(pool, &error)))
     work(app, pool);
   g_free(pool);
   g_free(common.models);

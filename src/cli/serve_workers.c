@@ -1,6 +1,7 @@
 /* Each worker is this program as `troupe work`. One that ends is started again after a pause that doubles
  * while it ends early, so that a worker which cannot start (no networks, say) does not spin. */
 #include "cli/serve_workers.h"
+#include "app/jobs.h"
 #include "puppet/render.h"
 
 #include <signal.h>
@@ -26,7 +27,7 @@ struct ServeWorkers {
   gboolean stopping;
 };
 
-static const char *const pools[] = {RENDER_MODEL_VOLUMETRIC, RENDER_MODEL_FLAT};
+static const char *const pools[] = {RENDER_MODEL_VOLUMETRIC, RENDER_MODEL_FLAT, POOL_IDENTITY};
 
 static gboolean worker_start(gpointer data);
 

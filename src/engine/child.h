@@ -22,14 +22,27 @@
  *    "background": "original|solid|transparent", "colour": [r, g, b], "audio": bool, "threads": N,
  *    "chunks": N, "out": FILE, "mask": FILE or null}
  *     -> {"frames", "acted", "seconds", "width", "height", "sound"}; with N of 2 or more it is drawn by as
- * many processes side by side, each with the limits below for itself, and joined (engine/chunks.h) Every
- * result has "notes": remarks for the user.
+ *        many processes side by side, each with the limits below for itself, and joined (engine/chunks.h)
+ *   {"do": "inspect", "pictures": [FILE…]}
+ *     -> {"pictures": [report…], "remarks": […], "chosen": INDEX}, as identity/inspect_json.h has it
+ *   {"do": "train", "pictures": [FILE…], "model": FOLDER, "trigger", "class", "seed", "steps" or absent,
+ *    "out": FOLDER}
+ *     -> {"steps", "best_step", "loss", "first_loss", "stopped_early"}; out becomes a Character's folder
+ *        (identity/character_training.h); a checkpoint in its training/ is taken up. Measures step, steps,
+ * loss
+ *   {"do": "generate", "prompt", "model": FOLDER, "lora": FILE or absent, "aspect": "3:4", "count", "seed",
+ *    "strength", "references": [FILE…], "out": FOLDER}
+ *     -> {"images": ["01.png", …], "width", "height", "seed"}; the files lie in out
  *
- * Lines that come back: {"progress": {"stage", "done", "total"}}, and last {"result": {…}} or {"error":
- * {"code", "message"}}, where code is the name of a Refusal (app/refusal.h):
+ * Every result has "notes": remarks for the user.
+ *
+ * Lines that come back: {"progress": {"stage", "done", "total"}, "facts": {"loss": 0.5, …}}, where the facts
+ * are what was measured (base/progress.h), and last {"result": {…}} or {"error": {"code", "message"}}, where
+ * code is the name of a Refusal (app/refusal.h):
  *   picture_format, picture_too_large, picture_broken, video_format, video_too_long, video_too_large (bytes),
  *   video_size, video_too_small (or too short), video_broken, nobody: the input's fault;
- *   model: the Scene was prepared for another; busy: the disk is full or read only; internal: all else. */
+ *   model: the Scene was prepared, or the LoRA learnt, for another; diverged: the numbers of a training
+ * broke; busy: the disk is full or read only; internal: all else. */
 #pragma once
 #include "base/fault.h"
 #include "base/progress.h"

@@ -13,6 +13,8 @@ typedef gboolean (*KindFunc)(Run *run, Yield *yield, GError **error);
 gboolean character_work(Run *run, Yield *yield, GError **error);
 gboolean scene_work(Run *run, Yield *yield, GError **error);
 gboolean render_work(Run *run, Yield *yield, GError **error);
+gboolean training_work(Run *run, Yield *yield, GError **error);
+gboolean generation_work(Run *run, Yield *yield, GError **error);
 
 /* Tasks that more than one kind needs; object: of the picture or video; out: a folder. NULL with FAULT_INPUT
  * when the object is not there. */

@@ -1,4 +1,5 @@
-/* Making a Character or a Scene: one child each. */
+/* Making a Character or a Scene: one child each; where a Character has several pictures, one before it that
+ * looks at them. */
 #include "worker/kinds.h"
 
 const char *spec_string(Run *run, const char *key) {
@@ -27,12 +28,9 @@ json_t *scene_task(Run *run, const char *object, const char *model, const char *
                : NULL;
 }
 
-/* Runs the task and takes its folder. */
-static gboolean make(Run *run, json_t *task, const char *out, Yield *yield, GError **error) {
-  const double all = 1;
-  json_auto_t *owned = task;
-  run_parts(run, &all, 1);
-  Step step = {.task = task, .cores = usual_cores(run), .share = 1};
+/* Runs the task as one part of the work and takes its folder. */
+static gboolean make(Run *run, json_t *task, const char *out, int part, Yield *yield, GError **error) {
+  Step step = {.task = task, .part = part, .cores = usual_cores(run), .share = 1};
   json_auto_t *result = run_step(run, &step, error);
   g_autofree char *folder = result ? run_keep(run, "folder", out, FALSE, error) : NULL;
   if (!folder)
@@ -41,20 +39,62 @@ static gboolean make(Run *run, json_t *task, const char *out, Yield *yield, GErr
   yield->result = json_incref(result);
   yield->objects = json_pack("{s:s}", "folder", folder);
   yield->charge = run_job(run)->price;
-  return owned != NULL;
+  return TRUE;
+}
+
+/* Which of several pictures shows most of the body, and what is to be said of each. */
+static gboolean choose(Run *run, const json_t *pictures, json_t **report, size_t *chosen, GError **error) {
+  json_t *paths = json_array(), *item;
+  size_t i;
+  json_auto_t *task = json_pack("{s:s, s:o}", "do", "inspect", "pictures", paths);
+  json_array_foreach(pictures, i, item) {
+    g_autofree char *path = object_path(run, json_string_value(item), error);
+    if (!path)
+      return FALSE;
+    json_array_append_new(paths, json_string(path));
+  }
+  Step step = {.task = task, .part = 0, .cores = usual_cores(run), .share = 1};
+  json_auto_t *result = run_step(run, &step, error);
+  if (!result)
+    return FALSE;
+  json_int_t best = json_integer_value(json_object_get(result, "chosen"));
+  *chosen = best >= 0 && best < (json_int_t)json_array_size(pictures) ? (size_t)best : 0;
+  *report = json_incref(json_object_get(result, "pictures"));
+  return TRUE;
+}
+
+static gboolean make_character(Run *run, const json_t *pictures, size_t chosen, int part, Yield *yield,
+                               GError **error) {
+  g_autofree char *out = run_path(run, "character");
+  const char *picture = json_string_value(json_array_get(pictures, chosen));
+  json_auto_t *task = character_task(run, picture, out, error);
+  if (!task || !make(run, task, out, part, yield, error))
+    return FALSE;
+  json_object_set_new(yield->result, "chosen", json_integer((json_int_t)chosen));
+  json_object_set_new(yield->objects, "picture", json_string(picture));
+  return TRUE;
 }
 
 gboolean character_work(Run *run, Yield *yield, GError **error) {
-  g_autofree char *out = run_path(run, "character");
-  const json_t *pictures = json_object_get(run_job(run)->spec, "pictures");
-  const char *picture =
-      pictures ? json_string_value(json_array_get(pictures, 0)) : spec_string(run, "picture");
-  json_t *task = character_task(run, picture, out, error);
-  return task && make(run, task, out, yield, error);
+  const double one[] = {1}, two[] = {1, 1};
+  const char *only = spec_string(run, "picture"); /* in jobs of the time when there was one */
+  json_t *given = json_object_get(run_job(run)->spec, "pictures");
+  json_auto_t *pictures = given ? json_incref(given) : json_pack("[s]", only ? only : ""), *report = NULL;
+  size_t chosen = 0;
+  gboolean several = json_array_size(pictures) > 1;
+  run_parts(run, several ? two : one, several ? 2 : 1);
+  if ((several && !choose(run, pictures, &report, &chosen, error)) ||
+      !make_character(run, pictures, chosen, several, yield, error))
+    return FALSE;
+  if (report)
+    json_object_set(yield->result, "report", report);
+  return TRUE;
 }
 
 gboolean scene_work(Run *run, Yield *yield, GError **error) {
+  const double all = 1;
   g_autofree char *out = run_path(run, "scene");
-  json_t *task = scene_task(run, spec_string(run, "video"), spec_string(run, "model"), out, error);
-  return task && make(run, task, out, yield, error);
+  json_auto_t *task = scene_task(run, spec_string(run, "video"), spec_string(run, "model"), out, error);
+  run_parts(run, &all, 1);
+  return task && make(run, task, out, 0, yield, error);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <math.h>
 #include <string.h>
 
 #define MAX_PARTS 8
@@ -36,8 +37,9 @@ struct Run {
   int reached;  /* flags */
   int reported; /* how many checkpoints the queue knows */
   json_t *partial;
-  gboolean unsaid; /* partial has grown */
-  double told;     /* progress that the queue knows */
+  gboolean unsaid;   /* partial has grown */
+  gboolean measured; /* its numbers have changed */
+  double told;       /* progress that the queue knows */
   gint64 renewed, stop_since;
 };
 
@@ -111,9 +113,9 @@ static gboolean renew(Run *run, GError **error) {
   int checkpoint = next_checkpoint(run);
   double progress = progress_of(run);
   g_autofree char *stage = g_strdup(run->stage);
-  json_auto_t *partial = run->unsaid ? json_deep_copy(run->partial) : NULL;
+  json_auto_t *partial = run->unsaid || run->measured ? json_deep_copy(run->partial) : NULL;
   gboolean held = FALSE;
-  run->unsaid = FALSE;
+  run->unsaid = run->measured = FALSE;
   g_mutex_unlock(&run->lock);
   gboolean good = job_renew(run->place.app, run->job, progress, stage,
                             checkpoint >= 0 ? checkpoint_names[checkpoint] : NULL, partial, &held, error);
@@ -145,7 +147,7 @@ static gboolean is_due(const Run *run, gint64 now) {
   gint64 age = now - run->renewed;
   return next_checkpoint(run) >= 0 || run->unsaid ||
          age > run->place.app->settings->lease_seconds * G_USEC_PER_SEC / 3 ||
-         (age > REPORT_US && progress_of(run) >= run->told + 0.1);
+         (age > REPORT_US && (run->measured || progress_of(run) >= run->told + 0.1));
 }
 
 /* FALSE when the store is in trouble. */
@@ -290,6 +292,14 @@ char *run_keep(Run *run, const char *role, const char *path, gboolean remember, 
   return g_steal_pointer(&object);
 }
 
+void run_complain(Run *run, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  g_autofree char *message = g_strdup_vprintf(format, args);
+  va_end(args);
+  log_say(run->place.log, "warning", run->job->id, "%s", message);
+}
+
 /* --- steps --- */
 
 typedef struct {
@@ -298,7 +308,22 @@ typedef struct {
   double before; /* the part's progress when it began */
   double done;   /* of this step */
   char *stage;
+  Progress *progress;
 } Meter;
+
+/* How far the task says it is by its measures; with the lock held. */
+static double measured(Meter *meter) {
+  static const char *const names[] = {"step", "steps", "loss"};
+  double values[G_N_ELEMENTS(names)];
+  for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+    if (!progress_measured(meter->progress, names[i], &values[i]) || !isfinite(values[i]))
+      return 0;
+  for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+    json_object_set_new(meter->run->partial, names[i],
+                        i < 2 ? json_integer((json_int_t)CLAMP(values[i], 0, 1e9)) : json_real(values[i]));
+  meter->run->measured = TRUE;
+  return values[1] > 0 ? CLAMP(values[0] / values[1], 0.0, 1.0) : 0;
+}
 
 /* Work whose length is not known goes a third of the way that is left with every new stage. */
 static void on_progress(const char *stage, gint64 done, gint64 total, gpointer user) {
@@ -310,7 +335,9 @@ static void on_progress(const char *stage, gint64 done, gint64 total, gpointer u
     run->stage = g_strdup(stage);
   }
   double now = meter->done;
-  if (total > 0)
+  if (meter->step->measured)
+    now = measured(meter);
+  else if (total > 0)
     now = CLAMP((double)done / (double)total, 0.0, 1.0);
   else if (g_strcmp0(stage, meter->stage) != 0)
     now += (1 - now) / 3;
@@ -326,6 +353,8 @@ static void on_progress(const char *stage, gint64 done, gint64 total, gpointer u
     g_cond_signal(&run->wake);
   }
   g_mutex_unlock(&run->lock);
+  if (meter->step->watch)
+    meter->step->watch(run, meter->step->user);
 }
 
 static gboolean enter(Run *run, Progress *progress, GError **error) {
@@ -355,7 +384,7 @@ static void tell_walls(Run *run, const ChildOutcome *outcome) {
 /* Codes that blame the input; what else a child says is about itself. */
 static gboolean is_blame(const char *code) {
   return code && (g_str_has_prefix(code, "picture_") || g_str_has_prefix(code, "video_") ||
-                  g_str_equal(code, "nobody") || g_str_equal(code, "model"));
+                  g_str_equal(code, "nobody") || g_str_equal(code, "model") || g_str_equal(code, "diverged"));
 }
 
 /* What a child that ran to its end has to say. */
@@ -377,11 +406,13 @@ json_t *run_step(Run *run, const Step *step, GError **error) {
   const Settings *settings = run->place.app->settings;
   Meter meter = {.run = run, .step = step};
   g_autoptr(Progress) progress = progress_new(on_progress, &meter);
+  meter.progress = progress;
   ChildLimits limits = {.program = run->place.program,
                         .models = settings->models,
                         .writable = run->scratch,
                         .memory = settings->engine_memory,
                         .cpu_seconds = settings->engine_seconds,
+                        .silence = step->silence,
                         .cores = step->cores};
   g_auto(ChildOutcome) outcome = {0};
   if (!enter(run, progress, error))

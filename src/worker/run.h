@@ -63,14 +63,22 @@ char *run_made(Run *run, const char *role);
  * attempt. Transfer full. FAULT_STORE, FAULT_CANCELLED. */
 char *run_keep(Run *run, const char *role, const char *path, gboolean remember, GError **error);
 
+/* A warning for the operator. */
+void run_complain(Run *run, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 /* --- steps --- */
 
 typedef struct {
-  json_t *task; /* transfer full */
-  int part;     /* whose progress it is, or -1 */
-  int cores;    /* 0: all */
-  int when_all; /* checkpoints that are reached when the task has reported all of its frames, or 0 */
-  double share; /* of the part's work: 1 when it is all of it */
+  json_t *task;      /* transfer full */
+  int part;          /* whose progress it is, or -1 */
+  int cores;         /* 0: all */
+  int when_all;      /* checkpoints that are reached when the task has reported all of its frames, or 0 */
+  double share;      /* of the part's work: 1 when it is all of it */
+  gboolean measured; /* how far it is are its measures "step" of "steps"; they and "loss" are told in the
+                        job's partial result */
+  gint64 silence;    /* of ChildLimits */
+  void (*watch)(Run *run, gpointer user); /* called with every report, on the thread of run_step; or NULL */
+  gpointer user;
 } Step;
 
 /* Runs the task as a child. NULL with: REFUSAL, when the input is at fault; FAULT_CANCELLED, when the run was

@@ -21,8 +21,11 @@ struct Worker {
   volatile gint stopping, walls_told;
 };
 
-static const KindFunc kinds[] = {
-    [JOB_CHARACTER] = character_work, [JOB_SCENE] = scene_work, [JOB_RENDER] = render_work};
+static const KindFunc kinds[] = {[JOB_CHARACTER] = character_work,
+                                 [JOB_SCENE] = scene_work,
+                                 [JOB_RENDER] = render_work,
+                                 [JOB_TRAINING] = training_work,
+                                 [JOB_GENERATION] = generation_work};
 
 Worker *worker_new(App *app, const WorkerOptions *options) {
   Worker *worker = g_new0(Worker, 1);
