@@ -78,11 +78,13 @@ const char *network_name(Network network) {
 
 GPtrArray *network_places(const char *folder) {
   GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
-  const char *named = folder && *folder ? folder : g_getenv("TROUPE_MODELS");
-  if (named && *named) {
-    g_ptr_array_add(list, g_strdup(named));
+  const char *named = g_getenv("TROUPE_MODELS");
+  if (folder && *folder) {
+    g_ptr_array_add(list, g_strdup(folder));
     return list;
   }
+  if (named && *named)
+    g_ptr_array_add(list, g_strdup(named));
   g_ptr_array_add(list, g_strdup(MODELS_DIR));
   g_ptr_array_add(list, g_strdup(SOURCE_MODELS));
   g_ptr_array_add(list, g_strdup("node_modules"));

@@ -3,7 +3,7 @@
  *
  * The packages @mediapipe/pose and @mediapipe/holistic (Apache-2.0) carry them, some as files, some packed
  * one after the other into a .data file. Places, in this order: the folder given (nothing else then), the
- * folder that TROUPE_MODELS names (nothing else then), the installed share/troupe/models, node_modules of the
+ * folder that TROUPE_MODELS names, the installed share/troupe/models, node_modules of the
  * source folder, node_modules of the current folder. In each, both `@mediapipe/pose/FILE` and
  * `node_modules/@mediapipe/pose/FILE` are tried, then FILE itself.
  *

@@ -37,6 +37,29 @@ InputSource company_picture(Company *company, const char *field) {
   return made(company, field, "picture.png", "testsrc2=s=128x192:d=0.04 -frames:v 1");
 }
 
+void company_pictures(Company *company, int count, InputSource *sources) {
+  g_autofree char *folder = g_dir_make_tmp("pictures-XXXXXX", NULL);
+  g_autofree char *command = g_strdup_printf(
+      "ffmpeg -v error -f lavfi -i testsrc2=s=80x96:r=2 -frames:v %d %s/%%02d.png", count, folder);
+  assert_int_equal(system(command), 0);
+  for (int i = 0; i < count; i++) {
+    g_autofree char *name = g_strdup_printf("%02d.png", i + 1), *bytes = NULL;
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    gsize length;
+    assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+    sources[i] = company_file(company, NULL, bytes, length);
+    sources[i].field = g_strdup_printf("images[%d]", i);
+  }
+  files_remove_tree(folder);
+}
+
+void company_sources_clear(InputSource *sources, int count) {
+  for (int i = 0; i < count; i++) {
+    g_free((char *)sources[i].path);
+    g_free((char *)sources[i].field);
+  }
+}
+
 InputSource company_clip(Company *company, const char *field) {
   return made(company, field, "clip.mp4", "testsrc2=s=128x96:r=20:d=1.5 -pix_fmt yuv420p");
 }

@@ -26,6 +26,9 @@ int company_teardown(void **state);
 
 /* A source that names a fresh draft with these contents; its strings live as long as the company. */
 InputSource company_picture(Company *company, const char *field);
+/* So many different pictures, the fields "images[0]" …; sources[count]. */
+void company_pictures(Company *company, int count, InputSource *sources);
+void company_sources_clear(InputSource *sources, int count);
 InputSource company_clip(Company *company, const char *field);
 InputSource company_file(Company *company, const char *field, const void *bytes, gsize length);
 
