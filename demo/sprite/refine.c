@@ -344,17 +344,16 @@ static gboolean run(const Options *o, const char *path, GError **error) {
 }
 
 int main(int argc, char **argv) {
-  Options o = {
-      .size = 128, .steps = 2000, .own_steps = 900, .own = 2400, .white = .3, .first = .6, .seed = 1};
+  Options o = {.size = 128, .steps = 300, .own_steps = 600, .own = 800, .white = .15, .first = .3, .seed = 1};
   const GOptionEntry entries[] = {
       {"out", 'o', 0, G_OPTION_ARG_FILENAME, &o.out, "The transform with its decoder", "FILE"},
-      {"steps", 0, 0, G_OPTION_ARG_INT, &o.steps, "Of eight pictures with noise (2000)", "N"},
+      {"steps", 0, 0, G_OPTION_ARG_INT, &o.steps, "Of eight pictures with noise (300)", "N"},
       {"model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Then learn from this model's own errors", "FOLDER"},
-      {"own-steps", 0, 0, G_OPTION_ARG_INT, &o.own_steps, "Of eight such pictures (900)", "N"},
-      {"own", 0, 0, G_OPTION_ARG_INT, &o.own, "So many different ones (2400)", "N"},
+      {"own-steps", 0, 0, G_OPTION_ARG_INT, &o.own_steps, "Of eight such pictures (600)", "N"},
+      {"own", 0, 0, G_OPTION_ARG_INT, &o.own, "So many different ones (800)", "N"},
       {"size", 0, 0, G_OPTION_ARG_INT, &o.size, "Side of the pictures (128)", "PIXELS"},
-      {"white", 0, 0, G_OPTION_ARG_DOUBLE, &o.white, "Most noise on all components (.3)", "DEVIATION"},
-      {"first", 0, 0, G_OPTION_ARG_DOUBLE, &o.first, "Most noise added on the first nine (.6)", "DEVIATION"},
+      {"white", 0, 0, G_OPTION_ARG_DOUBLE, &o.white, "Most noise on all components (.15)", "DEVIATION"},
+      {"first", 0, 0, G_OPTION_ARG_DOUBLE, &o.first, "Most noise added on the first nine (.3)", "DEVIATION"},
       {"seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Of pictures, noise and weights (1)", "N"},
       {NULL}};
   g_autoptr(GOptionContext) context = g_option_context_new("AUTOENCODER -o FILE");

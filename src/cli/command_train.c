@@ -1,6 +1,8 @@
-/* troupe train: pictures become a LoRA in a Character's folder. */
+/* troupe train: pictures become a LoRA in a Character's folder; with --full, a folder of captioned pictures a
+ * model of its own. */
 #include "cli/cli.h"
 #include "identity/character_training.h"
+#include "identity/full_training.h"
 #include "identity/inspect.h"
 
 #include <stdio.h>
@@ -12,10 +14,10 @@ typedef struct {
   CommonOptions common;
   char *out, *name, *trigger, *class, *model, *held_out;
   char **captions, **masks, **replay, **previews;
-  int steps, rank, batch, resolution, preview_every;
+  int steps, rank, batch, resolution, preview_every, width;
   double rate, memory;
   gint64 seed;
-  gboolean preserve;
+  gboolean preserve, full;
 } Options;
 
 /* What was said on the command line over what the model says. */
@@ -117,6 +119,52 @@ static gboolean train(const Options *options, char **pictures, int count, GError
   return TRUE;
 }
 
+/* --- a whole model --- */
+
+static gboolean check_full(const Options *options, int places, GError **error) {
+  if (places != 1)
+    return fault(error, FAULT_USAGE,
+                 "name one folder of pictures, each with its caption beside it (NAME.txt).");
+  if (!options->out)
+    return fault(error, FAULT_USAGE, "say where the model should go: -o FOLDER.");
+  if (options->seed < 0)
+    return fault(error, FAULT_USAGE, "--seed is a whole number from 0.");
+  if (options->model || options->trigger || options->class || options->held_out || options->captions ||
+      options->masks || options->replay || options->previews || options->preserve ||
+      options->rank != UNSAID || options->preview_every != UNSAID || options->memory > 0)
+    return fault(error, FAULT_USAGE,
+                 "--full trains a model from scratch; with it go -o, --name, --steps, --batch, --rate, "
+                 "--resolution, --width and --seed.");
+  return TRUE;
+}
+
+static gboolean train_full(const Options *options, char **places, int count, GError **error) {
+  if (!check_full(options, count, error))
+    return FALSE;
+  Progress *progress = cli_progress_begin(&options->common);
+  g_auto(GStrv) pictures = full_training_pictures(places[0], error);
+  FullTraining job = full_training_defaults;
+  job.pictures = (const char *const *)pictures;
+  job.name = options->name;
+  job.seed = (guint64)options->seed;
+  job.steps = options->steps != UNSAID ? options->steps : job.steps;
+  job.batch = options->batch != UNSAID ? options->batch : job.batch;
+  job.resolution = options->resolution != UNSAID ? options->resolution : job.resolution;
+  job.hidden = options->width != UNSAID ? options->width : job.hidden;
+  job.rate = options->rate != UNSAID ? options->rate : job.rate;
+  FullTrained trained;
+  if (!pictures || !full_train(&job, options->out, &trained, progress, error))
+    return FALSE;
+  if (!options->common.json) {
+    printf("%s: %d steps, loss %.3f; draw with `troupe generate %s \"…\" -o FOLDER`\n", options->out,
+           (int)trained.steps, trained.loss, options->out);
+    return TRUE;
+  }
+  cli_print_json(json_pack("{s:s, s:I, s:f, s:o}", "model", options->out, "steps", (json_int_t)trained.steps,
+                           "loss", trained.loss, "notes", cli_notes_json(progress)));
+  return TRUE;
+}
+
 static void options_clear(Options *options) {
   char *strings[] = {options->out,   options->name,     options->trigger,      options->class,
                      options->model, options->held_out, options->common.models};
@@ -133,6 +181,7 @@ int command_train(int argc, char **argv) {
                      .batch = UNSAID,
                      .resolution = UNSAID,
                      .preview_every = UNSAID,
+                     .width = UNSAID,
                      .rate = UNSAID};
   const GOptionEntry entries[] = {
       {"out", 'o', 0, G_OPTION_ARG_FILENAME, &options.out,
@@ -167,12 +216,21 @@ int command_train(int argc, char **argv) {
        "A prompt that is drawn now and then during the training", "PROMPT"},
       {"preview-every", 0, 0, G_OPTION_ARG_INT, &options.preview_every, "Steps between previews; 0: none",
        "N"},
+      {"full", 0, 0, G_OPTION_ARG_NONE, &options.full,
+       "Train a whole small model from scratch on one folder of captioned pictures", NULL},
+      {"width", 0, 0, G_OPTION_ARG_INT, &options.width, "Of that model, a multiple of 64 (192)", "N"},
       {NULL},
   };
   const Command *command = cli_command("train");
   GError *error = NULL;
-  if (cli_parse(command, entries, &options.common, &argc, &argv, &error))
-    train(&options, argv + 1, argc - 1, &error);
+  if (cli_parse(command, entries, &options.common, &argc, &argv, &error)) {
+    if (!options.full && options.width != UNSAID)
+      fault(&error, FAULT_USAGE, "--width belongs to --full.");
+    else if (options.full)
+      train_full(&options, argv + 1, argc - 1, &error);
+    else
+      train(&options, argv + 1, argc - 1, &error);
+  }
   options_clear(&options);
   return cli_finish(command->name, error);
 }

@@ -30,7 +30,7 @@ typedef struct {
 extern const FullTraining full_training_defaults;
 
 typedef struct {
-  gint64 steps, parameters;
+  gint64 steps;
   double loss; /* mean of the last hundred steps */
 } FullTrained;
 
