@@ -224,8 +224,7 @@ gboolean body_open(Request *request, GError **error) {
                            g_ascii_strcasecmp(request->header.content_encoding, "identity") != 0))
     return refuse(error, REFUSAL_CONTENT_TYPE, "The body must be %s, without a Content-Encoding.",
                   kinds_text(bodies));
-  guint64 limit =
-      kind == BODY_MULTIPART ? (guint64)request_app(request)->settings->upload_bytes : BODY_TEXT_MAX;
+  guint64 limit = kind == BODY_MULTIPART ? (guint64)request_app(request)->settings->upload_bytes : most;
   if (request->length != G_MAXUINT64 && request->length > limit)
     return too_large(error, limit);
   g_autofree char *boundary = NULL;

@@ -1,7 +1,8 @@
 /* The one place that knows every dialect. */
 #include "api/dialects.h"
 
-const Dialect *const dialects[] = {&dialect_own, &dialect_viggle, &dialect_viggle_v1, &dialect_vicsee, NULL};
+const Dialect *const dialects[] = {&dialect_own,    &dialect_viggle, &dialect_viggle_v1,
+                                   &dialect_vicsee, &dialect_prism,  NULL};
 
 /* The dialect that the job was made in; one that is not served any more speaks as Viggle does. */
 static const Dialect *dialect_of(const Job *job) {

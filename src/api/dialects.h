@@ -6,6 +6,8 @@ extern const Dialect
     dialect_viggle; /* api/viggle.c: /api/characters, /api/scenes, /api/render, /api/credits */
 extern const Dialect dialect_viggle_v1; /* api/viggle_v1.c: /v1/… */
 extern const Dialect dialect_vicsee;    /* api/vicsee.c: /api/v1/… */
+extern const Dialect dialect_prism;     /* api/prism.c: /api/characters (POST; GET with its keys),
+                                           /api/templates, /api/generations, /api/s3, /api/assets */
 extern const Dialect dialect_own; /* api/own.c: /files, /api/jobs/{id}/events, /healthz, /readyz, /metrics,
                                      /openapi.json, /docs */
 

@@ -46,9 +46,6 @@ json_t *request_json(const Request *request); /* a JSON body, borrowed; NULL for
 void request_source(Request *request, const char *name, InputSource *source);
 /* All the file parts of that name, in their order; how many. *sources: owned by the request. */
 int request_files(Request *request, const char *name, InputSource **sources);
-/* The names of all file parts (NULL-terminated, owned by the request); one that comes twice is there twice.
- */
-const char *const *request_file_names(Request *request);
 
 /* Common readings. FALSE/NULL with REFUSAL_INVALID that names the field. */
 gboolean request_truth(const Request *request, const char *name, gboolean usual, gboolean *value,
@@ -99,8 +96,8 @@ typedef struct {
   unsigned flags;
   unsigned bodies;   /* BODY_* that are understood; another type is REFUSAL_CONTENT_TYPE */
   const char *scope; /* "read", "write"; NULL: none needed */
-  /* Asked when the head has come: may refuse the body before it is taken, and says how long a BODY_RAW may
-   * be. Quick. */
+  /* Asked when the head has come: may refuse the body before it is taken, and says how long it may be where
+   * it is not multipart. Quick. */
   gboolean (*admit)(Request *request, guint64 *most, GError **error);
 } Route;
 

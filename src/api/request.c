@@ -352,14 +352,6 @@ int request_files(Request *request, const char *name, InputSource **sources) {
   return (int)count;
 }
 
-const char *const *request_file_names(Request *request) {
-  guint parts = request->uploads ? request->uploads->len : 0;
-  const char **names = g_new0(const char *, parts + 1);
-  for (guint i = 0; i < parts; i++)
-    names[i] = g_array_index(request->uploads, FilePart, i).field;
-  return (const char *const *)keep(request, (char *)names);
-}
-
 static const char *field_or_query(const Request *request, const char *name) {
   const char *value = request_field(request, name);
   return value ? value : request_query(request, name);

@@ -317,7 +317,7 @@ static gboolean insert(App *app, const Caller *caller, const RenderRequest *requ
   job->priority = request->fast ? FAST_PRIORITY : 0;
   job->price = price;
   job->prompt = g_strdup(given(request->title));
-  job->template_id = g_strdup(plan->template_id);
+  job->template_id = g_strdup(plan->template_id ? plan->template_id : given(request->template_note));
   job->spec = spec(request, plan);
   if (!job_insert(app, session, job, error) || !session_commit(session, error))
     return FALSE;

@@ -20,6 +20,7 @@ typedef struct {
   const char *character_id, *scene_id;
   const char *scene_field;       /* what messages call scene_id; NULL: that */
   const char *template_id;       /* its Scene, instead of scene_id */
+  const char *template_note;     /* a Template that it is only counted to */
   const char *title;             /* what searches show, or NULL */
   gboolean patient;              /* a Character that is still being made may play, where it plays alone */
   const char *character_mapping; /* JSON text, or NULL */

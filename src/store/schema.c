@@ -96,6 +96,7 @@ static const char step_2[] =
     "ALTER TABLE jobs ADD COLUMN template TEXT;"
     "ALTER TABLE jobs ADD COLUMN published BIGINT;"
     "CREATE INDEX jobs_published ON jobs(published) WHERE published IS NOT NULL;"
+    "CREATE INDEX jobs_ended ON jobs(pool, kind, completed) WHERE status = 'complete';"
 
     /* A file that was put ahead of a request; its object is held by the key. */
     "CREATE TABLE uploads ("
