@@ -1,7 +1,7 @@
 # The front door: Meson and Ninja do the work underneath.
 PREFIX ?= /usr/local
 
-.PHONY: all demo check bench install fuzz clean
+.PHONY: all demo check bench install fuzz sprite clean
 
 all: | build/build.ninja
 	@ninja -C build
@@ -32,6 +32,12 @@ bench:
 fuzz:
 	@tools/setup build demo check
 	@tests/fuzz/run 600
+
+# The model that ships, from one seed: hours. What it is: docs/sprite.md.
+sprite:
+	@tools/setup build
+	@$(MAKE) --no-print-directory all
+	@demo/sprite/run
 
 install: all
 	@meson install -C build

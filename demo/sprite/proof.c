@@ -145,7 +145,7 @@ static gboolean save_images(const GPtrArray *images, const char *folder, const c
 
 /* The pictures to learn from, with their captions beside them; paths (transfer full). */
 static char **write_pictures(const Options *o, int number, const char *folder, GError **error) {
-  g_autofree char *pictures = g_build_filename(folder, "learnt", NULL);
+  g_autofree char *pictures = g_strconcat(folder, "-pictures", NULL);
   g_auto(GStrv) paths = g_new0(char *, CHARACTER_PICTURES + 1);
   g_autoptr(Sprite) sprite = sprite_new(o->size);
   if (g_mkdir_with_parents(pictures, 0777) != 0)
