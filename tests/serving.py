@@ -16,8 +16,9 @@ PATIENCE = 240  # seconds a job may take here: machines are shared, and some bui
 class Server:
     """troupe serve on a free port. Use as a context manager; `options` are flags such as workers=0."""
 
-    def __init__(self, data, **options):
+    def __init__(self, data, environment=None, **options):
         self.data = data
+        self.environment = environment or {}
         self.options = {"listen": "127.0.0.1:0", "fetch-allow": "127.0.0.0/8", "requests-minute": "100000", "requests-day": "0", **{k.replace("_", "-"): v for k, v in options.items()}}
         self.key = None
         self.process = None
@@ -26,7 +27,7 @@ class Server:
         return [f"--data={self.data}"] + [f"--{name}={value}" for name, value in self.options.items() if value is not None]
 
     def start(self):
-        environment = {**os.environ, "XDG_CONFIG_HOME": str(self.data.parent / "no-config")}
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(self.data.parent / "no-config"), **self.environment}
         self.log = open(self.data.parent / f"{self.data.name}.log", "ab")
         self.process = subprocess.Popen([TROUPE, "serve", *self.flags()], stdout=subprocess.PIPE, stderr=self.log, env=environment)
         first = self.process.stdout.readline().decode()

@@ -1,37 +1,19 @@
 """Learning a character: what is refused before anything is done, what is left in the folder, and that a training which
 is killed again and again is the one that was not. The model is a small random one."""
 import json
-import os
-import pathlib
 import shutil
 import signal
-import struct
 import subprocess
 import time
 
 import pytest
-from conftest import SHARED, TROUPE, assert_refused, ffmpeg, troupe, troupe_json
-
-GOLDEN = pathlib.Path(os.environ.get("GOLDEN_IDENTITY", SHARED / "golden-identity"))
-TOY = {
-    "format": 1, "name": "toy", "transformer": "transformer.safetensors", "autoencoder": "autoencoder.safetensors",
-    "text": {"kind": "qwen3", "encoder": "encoder.safetensors", "tokenizer": "tokenizer", "taps": [1, 2, 3], "length": 40},
-    "resolution": 48, "steps": 2, "guidance": 2, "trainable": True,
-    "training": {"steps": 40, "rank": 4, "batch": 4, "warmup": 4},
-}
+from conftest import TROUPE, assert_refused, ffmpeg, troupe, troupe_json
+from models import make_toy, poison
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    if not GOLDEN.is_dir():
-        pytest.skip("../shared is absent")
-    folder = tmp_path_factory.mktemp("models") / "toy"
-    folder.mkdir()
-    for name, source in (("transformer", "a_model"), ("autoencoder", "vae_model_bf16"), ("encoder", "qwen_tiny_bf16")):
-        shutil.copy(GOLDEN / f"{source}.safetensors", folder / f"{name}.safetensors")
-    shutil.copytree(GOLDEN / "toy_tokenizer", folder / "tokenizer")
-    (folder / "model.json").write_text(json.dumps(TOY))
-    return folder
+    return make_toy(tmp_path_factory.mktemp("models") / "toy")
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +91,7 @@ def test_too_little_memory_is_said_before_the_start(toy, pictures, empty):
 def test_weights_that_are_no_numbers_stop_it(toy, pictures, empty, tmp_path):
     model = tmp_path / "broken"
     shutil.copytree(toy, model)
-    with open(model / "transformer.safetensors", "r+b") as file:
-        file.seek(-400, os.SEEK_END)
-        file.write(struct.pack("<f", float("nan")))
+    poison(model)
     done = troupe("train", *pictures, "--model", model, "-o", empty / "c", "--quiet", check=False)
     assert done.returncode == 1 and "number" in done.stderr
     assert not (empty / "c/lora.safetensors").exists()
