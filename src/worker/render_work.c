@@ -3,6 +3,7 @@
  *
  * What is made on the way is taken into the store at once and named in the job's partial result, so another
  * attempt begins where this one ended. */
+#include "app/holds.h"
 #include "app/renders.h"
 #include "worker/kinds.h"
 
@@ -67,12 +68,30 @@ static void making_clear(Making *making) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Making, making_clear)
 
+/* The rig of a Character that was still being made when the job was: its folder, held by the job from now on,
+ * if it is ready by now (transfer full). Otherwise, or when it cannot be told, a rig is made of the picture.
+ */
+static char *awaited_folder(Run *run) {
+  const Job *job = run_job(run);
+  const char *id = spec_string(run, "character");
+  g_autoptr(Session) session = id ? database_begin(run_app(run)->database, DATABASE_WRITE_SOON, NULL) : NULL;
+  g_autoptr(CharacterRow) row = session ? character_usable(session, job->account, id, NULL) : NULL;
+  if (!row || !row->folder)
+    return NULL;
+  g_autofree char *role = g_strdup_printf("input/%s", row->folder);
+  if (!holds_set(session, job->id, role, row->folder, NULL) || !session_commit(session, NULL))
+    return NULL;
+  return g_strdup(row->folder);
+}
+
 /* What is there already, from the spec or an earlier attempt. */
 static void take_made(Material *material) {
   Run *run = material->run;
   const char *character = spec_string(run, "folder"), *scene = spec_string(run, "folder_scene");
   g_autofree char *made_character = character ? g_strdup(character) : run_made(run, "character"),
                   *made_scene = scene ? g_strdup(scene) : run_made(run, "scene");
+  if (!made_character)
+    made_character = awaited_folder(run);
   if (made_character || json_object_get(run_job(run)->spec, "roles"))
     have_character(material, g_steal_pointer(&made_character));
   if (made_scene)
