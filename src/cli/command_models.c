@@ -1,6 +1,8 @@
-/* troupe models: the networks, what for, and where they are; the models that draw, and what they can do. */
+/* troupe models: the networks, what for, and where they are; the models that draw, and what they can do; and
+ * fetching those that are published. */
 #include "cli/cli.h"
 #include "identity/model.h"
+#include "identity/model_pull.h"
 #include "nn/models.h"
 
 #include <stdio.h>
@@ -61,6 +63,17 @@ static void list_drawing_models(const CommonOptions *common, json_t *array) {
   }
 }
 
+/* Those that could be fetched. */
+static void print_published(const CommonOptions *common) {
+  for (gsize i = 0; i < published_model_count; i++) {
+    const PublishedModel *model = &published_models[i];
+    g_autofree char *path = model_find(model->name, common->models, NULL);
+    if (!path)
+      printf("%-28s %-8s %8.1f GB  `troupe models pull %s` fetches it (%s)\n", model->name, "",
+             model->gigabytes, model->name, model->licence);
+  }
+}
+
 static void list_models(const CommonOptions *common) {
   g_autoptr(GPtrArray) list = network_list(common->models);
   json_t *array = json_array();
@@ -72,16 +85,35 @@ static void list_models(const CommonOptions *common) {
   list_drawing_models(common, array);
   if (common->json)
     cli_print_json(json_incref(array));
+  else
+    print_published(common);
   json_decref(array);
+}
+
+static gboolean pull(const CommonOptions *common, const char *name, const char *from, GError **error) {
+  Progress *progress = cli_progress_begin(common);
+  g_autofree char *folder = NULL;
+  if (!model_pull(name, from, common->models, &folder, progress, error))
+    return FALSE;
+  if (common->json)
+    cli_print_json(json_pack("{s:s, s:s}", "name", name, "path", folder));
+  else
+    printf("%s: %s\n", name, folder);
+  return TRUE;
 }
 
 int command_models(int argc, char **argv) {
   CommonOptions common = {0};
+  g_autofree char *from = NULL;
+  const GOptionEntry entries[] = {
+      {"from", 0, 0, G_OPTION_ARG_STRING, &from, "Pull from here (" MODEL_HUB ")", "URL"}, {NULL}};
   const Command *command = cli_command("models");
   GError *error = NULL;
-  if (cli_parse(command, NULL, &common, &argc, &argv, &error)) {
-    if (argc > 1)
-      fault(&error, FAULT_USAGE, "`troupe models` takes no arguments.");
+  if (cli_parse(command, entries, &common, &argc, &argv, &error)) {
+    if (argc == 3 && g_str_equal(argv[1], "pull"))
+      pull(&common, argv[2], from, &error);
+    else if (argc > 1)
+      fault(&error, FAULT_USAGE, "`troupe models` lists them; `troupe models pull NAME` fetches one.");
     else
       list_models(&common);
   }

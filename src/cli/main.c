@@ -24,9 +24,9 @@ const Command commands[] = {
     {"work", "--pool NAME", "do the jobs of one pool", command_work},
     {"key", "create|list|revoke KEY", "keys of the server's accounts", command_key},
     {"credit", "add CREDITS|show", "credits of the server's accounts", command_credit},
-    {"template", "add SCENE-FOLDER|PROMPT.json, list, remove ID", "publish scenes and prompts for all accounts", command_template},
+    {"template", "add SCENE-FOLDER|VIDEO|FILE.json, list, remove ID", "publish scenes and prompts for all accounts", command_template},
     {"watch", "JOB", "follow a job of the server", command_watch},
-    {"models", "", "list the networks and where they are", command_models},
+    {"models", "[pull NAME]", "list the networks and models and where they are, or fetch one", command_models},
     {"doctor", "", "check that everything needed is there", command_doctor},
 };
 const gsize command_count = G_N_ELEMENTS(commands);
