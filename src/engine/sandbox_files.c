@@ -42,9 +42,20 @@ typedef struct __attribute__((packed)) {
   gint32 parent_fd;
 } PathBeneath;
 
-static const char *const system_paths[] = {
-    "/usr",      "/lib",         "/lib64",        "/etc/ld.so.cache", "/etc/localtime",          "/dev/null",
-    "/dev/zero", "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo",    "/sys/devices/system/cpu", NULL};
+static const char *const system_paths[] = {"/usr",
+                                           "/lib",
+                                           "/lib64",
+                                           "/etc/ld.so.cache",
+                                           "/etc/localtime",
+                                           "/dev/null",
+                                           "/dev/zero",
+                                           "/dev/urandom",
+                                           "/proc/cpuinfo",
+                                           "/proc/meminfo",
+                                           "/sys/devices/system/cpu",
+                                           "/etc/fonts",
+                                           "/var/cache/fontconfig",
+                                           NULL};
 
 static Ruleset handled(int version) {
   Ruleset set = {.handled_access_fs = REFER - 1};
