@@ -164,12 +164,12 @@ static Answer *call(Request *request) {
 
 static Answer *call_once(Request *request) {
   App *app = request_app(request);
-  const char *account = request->caller->account, *name = request->header.idempotency_key;
+  const char *name = request->header.idempotency_key;
   g_autofree char *fingerprint = request_fingerprint(request), *body = NULL;
   IdempotencyState state;
   int status = 0;
   GError *error = NULL;
-  if (!idempotency_begin(app, account, name, fingerprint, &state, &status, &body, &error))
+  if (!idempotency_begin(app, request->caller, name, fingerprint, &state, &status, &body, &error))
     return answer_error(request, error);
   if (state == IDEMPOTENCY_REPLAY) {
     Answer *replay = body ? answer_json_text(status, strdup(body)) : answer_empty(status);
@@ -180,7 +180,7 @@ static Answer *call_once(Request *request) {
   return call(request);
 }
 
-/* The work is done and cannot be undone for this: the client has its answer, a repetition is refused. */
+/* The work is done and cannot be undone for this: the client has its answer, a repetition finds the job. */
 static void keep_answer(Request *request) {
   const Answer *answer = request->answer;
   g_autofree char *text = answer->text ? g_strndup(answer->text, answer->length) : NULL;

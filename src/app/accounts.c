@@ -10,6 +10,7 @@ void caller_free(Caller *caller) {
   g_free(caller->key);
   g_free(caller->dialect);
   g_free(caller->scopes);
+  g_free(caller->request);
   g_free(caller);
 }
 

@@ -93,6 +93,7 @@ App *app_open(const Settings *settings, GError **error) {
     return NULL;
   g_autoptr(App) app = g_new0(App, 1);
   app->settings = settings;
+  presence_begin(&app->presence);
   app->key_cache = key_cache_new();
   app->rates = rate_table_new();
   app->model_table = model_table_new();
@@ -118,6 +119,7 @@ void app_free(App *app) {
   model_table_free(app->model_table);
   database_free(app->database);
   objects_free(app->objects);
+  presence_end(&app->presence);
   g_free(app->scratch);
   g_free(app);
 }

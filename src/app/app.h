@@ -3,6 +3,7 @@
  * The server, each worker process and the commands for operators open one App each; the tables tie them
  * together. An App may be used from any thread. */
 #pragma once
+#include "app/presence.h"
 #include "store/database.h"
 #include "store/objects.h"
 
@@ -42,6 +43,7 @@ typedef struct {
   char *scratch; /* folder for engines, on the objects' disk; what lies there is named after its job ("job_…",
                     "job_….2"): the sweeper removes it once that job does not run, everything else after a day
                   */
+  Presence presence;              /* of this process */
   guint8 secret[32];              /* signs links */
   struct KeyCache *key_cache;     /* accounts.h */
   struct RateTable *rates;        /* rate.h */

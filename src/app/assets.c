@@ -48,6 +48,25 @@ gboolean asset_ids(Session *session, const char *prefix, char **id, char **job, 
   }
 }
 
+gboolean asset_made(App *app, const Caller *caller, JobKind kind, Job **job, GError **error) {
+  *job = NULL;
+  if (!caller->again)
+    return TRUE;
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  g_autoptr(Rows) rows = session ? session_query(session, error,
+                                                 "SELECT id FROM jobs WHERE account = $1 AND request = $2 "
+                                                 "AND kind = $3 AND created >= $4 ORDER BY created",
+                                                 text(caller->account), text(caller->request),
+                                                 text(job_kind_name(kind)), integer(caller->asked))
+                                 : NULL;
+  if (!rows)
+    return FALSE;
+  if (!rows_next(rows, error))
+    return rows_ended(rows);
+  g_autofree char *id = g_strdup(rows_text(rows, 0));
+  return (*job = job_get(session, id, caller->account, error)) != NULL;
+}
+
 Job *asset_job(const char *id, JobKind kind, const Caller *caller, const char *dialect,
                const char *webhook_url) {
   Job *job = g_new0(Job, 1);
@@ -56,5 +75,6 @@ Job *asset_job(const char *id, JobKind kind, const Caller *caller, const char *d
   job->kind = kind;
   job->dialect = g_strdup(dialect ? dialect : caller->dialect);
   job->webhook_url = g_strdup(given(webhook_url));
+  job->request = g_strdup(caller->request);
   return job;
 }

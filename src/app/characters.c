@@ -199,8 +199,13 @@ gboolean character_create(App *app, const Caller *caller, const CharacterRequest
   Input pictures[CHARACTER_PICTURES] = {0};
   InputSource sources[CHARACTER_PICTURES];
   int count = 1 + request->more_count;
+  g_autoptr(Job) before = NULL;
   *row = NULL;
   *price = request->free ? 0 : CHARACTER_PRICE;
+  if (!asset_made(app, caller, JOB_CHARACTER, &before, error))
+    return FALSE;
+  if (before)
+    return (*row = character_get(app, caller->account, before->subject, error)) != NULL;
   if (!request_check(app, caller, request, *price, &words, error))
     return FALSE;
   sources[0] = request->image;

@@ -180,8 +180,9 @@ gboolean generation_create(App *app, const Caller *caller, const GenerationReque
   g_auto(Plan) plan = {0};
   Input references[GENERATE_REFERENCES_MAX] = {0};
   int count = request->reference_count;
-  *job = NULL;
   *price = (gint64)GENERATION_PRICE * MAX(request->count, 1);
+  if (!asset_made(app, caller, JOB_GENERATION, job, error) || *job)
+    return *job != NULL;
   if (!check_fields(app, request, &plan, error) || !check_rows(app, caller, request, &plan, error) ||
       !asset_affordable(app, caller->account, *price, error))
     return FALSE;

@@ -18,9 +18,9 @@ const char *job_kind_name(JobKind kind) {
 void job_free(Job *job) {
   if (!job)
     return;
-  char *const texts[] = {job->id,         job->account,     job->subject, job->pool,       job->mode,
-                         job->dialect,    job->checkpoint,  job->stage,   job->worker,     job->error,
-                         job->error_code, job->webhook_url, job->prompt,  job->template_id};
+  char *const texts[] = {job->id,         job->account,     job->subject, job->pool,        job->mode,
+                         job->dialect,    job->checkpoint,  job->stage,   job->worker,      job->error,
+                         job->error_code, job->webhook_url, job->prompt,  job->template_id, job->request};
   for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
     g_free(texts[i]);
   json_decref(job->spec);
@@ -129,13 +129,14 @@ gboolean job_insert(App *app, Session *session, Job *job, GError **error) {
   return session_run(
              session, error,
              "INSERT INTO jobs (id, account, kind, subject, pool, priority, status, mode, dialect, spec, "
-             "price, webhook_url, created, prompt, template) VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, "
+             "price, webhook_url, created, prompt, template, request) VALUES ($1, $2, $3, $4, $5, $6, "
+             "'queued', $7, "
              "$8, "
-             "$9, $10, $11, $12, $13, $14)",
+             "$9, $10, $11, $12, $13, $14, $15)",
              text(job->id), text(job->account), text(job_kind_name(job->kind)), text(job->subject),
              text(job->pool), integer(job->priority), text(job->mode), text(job->dialect), text(spec),
              integer(job->price), text(job->webhook_url), integer(job->created), text(job->prompt),
-             text(job->template_id)) &&
+             text(job->template_id), text(job->request)) &&
          holds_named(session, job->id, "input", job->spec, error) &&
          ledger_reserve(session, job->account, job->id, job->price, error);
 }

@@ -25,6 +25,7 @@ typedef struct {
   gint64 price, charged, created, started, completed, expires;
   char *prompt;      /* what it is called in searches, or NULL */
   char *template_id; /* that it was made from, or NULL */
+  char *request;     /* Idempotency-Key under which it is made, or NULL; only of a job that is inserted */
   gint64 published;  /* when its owner published it; 0: not */
   json_t *spec;      /* what the worker needs, by kind; see app/renders.h, characters.h, scenes.h */
   json_t *result;    /* what it made: objects by role, and numbers; NULL before */

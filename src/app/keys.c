@@ -50,8 +50,10 @@ void key_cache_free(KeyCache *cache) {
 
 static Caller *caller_copy(const Caller *caller) {
   Caller *copy = g_new(Caller, 1);
-  *copy = (Caller){g_strdup(caller->account), g_strdup(caller->key), g_strdup(caller->dialect),
-                   g_strdup(caller->scopes)};
+  *copy = (Caller){.account = g_strdup(caller->account),
+                   .key = g_strdup(caller->key),
+                   .dialect = g_strdup(caller->dialect),
+                   .scopes = g_strdup(caller->scopes)};
   return copy;
 }
 
@@ -249,8 +251,10 @@ static Caller *look_up(App *app, const char *hash, gint64 *expires, GError **err
   if (*expires && *expires <= app_now())
     return refuse_key(error, "has expired"), NULL;
   Caller *caller = g_new(Caller, 1);
-  *caller = (Caller){g_strdup(rows_text(rows, 1)), g_strdup(rows_text(rows, 2)), g_strdup(rows_text(rows, 3)),
-                     g_strdup(rows_text(rows, 4))};
+  *caller = (Caller){.account = g_strdup(rows_text(rows, 1)),
+                     .key = g_strdup(rows_text(rows, 2)),
+                     .dialect = g_strdup(rows_text(rows, 3)),
+                     .scopes = g_strdup(rows_text(rows, 4))};
   return caller;
 }
 

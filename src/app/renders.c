@@ -328,7 +328,13 @@ static gboolean insert(App *app, const Caller *caller, const RenderRequest *requ
 gboolean render_create(App *app, const Caller *caller, const RenderRequest *request, Job **job, gint64 *price,
                        const char **mode, GError **error) {
   g_auto(Plan) plan = {0};
-  *job = NULL;
+  if (!asset_made(app, caller, JOB_RENDER, job, error))
+    return FALSE;
+  if (*job) {
+    *price = (*job)->price;
+    *mode = (*job)->mode;
+    return TRUE;
+  }
   if (!parse_looks(app, request, &plan, error) || !parse_sources(request, &plan, error) ||
       (given(request->webhook_url) && !webhook_check(app, request->webhook_url, error)) ||
       !check_rows(app, caller, &plan, error))

@@ -147,7 +147,12 @@ gboolean scene_create(App *app, const Caller *caller, const SceneRequest *reques
                       GError **error) {
   Choice choice = {0};
   g_auto(Input) video = {0};
+  g_autoptr(Job) made = NULL;
   *row = NULL;
+  if (!asset_made(app, caller, JOB_SCENE, &made, error))
+    return FALSE;
+  if (made)
+    return (*row = scene_get(app, caller->account, made->subject, error)) != NULL;
   gboolean checked = request_check(app, request, &choice, error);
   g_autofree char *name = choice.name;
   if (!checked)
@@ -217,10 +222,21 @@ static gboolean insert_import(App *app, Session *session, const Caller *caller, 
          holds_set(session, id, "folder", template->folder, error) && session_commit(session, error);
 }
 
+/* A version 8 UUID of the request (transfer full). */
+static char *request_uuid(const Caller *caller) {
+  g_autofree char *words = g_strdup_printf("%s %" G_GINT64_FORMAT " %s", caller->account, caller->asked,
+                                           caller->request),
+                  *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, words, -1);
+  return g_strdup_printf("%.8s-%.4s-8%.3s-a%.3s-%.12s", hash, hash + 8, hash + 12, hash + 15, hash + 18);
+}
+
 gboolean scene_import(App *app, const Caller *caller, const char *template, const char *name,
                       gboolean dry_run, SceneRow **row, GError **error) {
   *row = NULL;
-  g_autofree char *own = NULL, *id = app_uuid();
+  /* With an Idempotency-Key it is the same one however often the request is begun. */
+  g_autofree char *own = NULL, *id = caller->request ? request_uuid(caller) : app_uuid();
+  if (caller->again && (*row = scene_get(app, caller->account, id, NULL)))
+    return TRUE;
   if (given(name) && !(own = input_text("name", name, 1, INPUT_NAME_MAX, error)))
     return FALSE;
   {

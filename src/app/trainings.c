@@ -208,8 +208,13 @@ static gboolean take(App *app, const Caller *caller, const TrainingRequest *requ
 gboolean training_create(App *app, const Caller *caller, const TrainingRequest *request, CharacterRow **row,
                          gint64 *price, GError **error) {
   g_auto(Plan) plan = {0};
+  g_autoptr(Job) made = NULL;
   *row = NULL;
   *price = TRAINING_PRICE;
+  if (!asset_made(app, caller, JOB_TRAINING, &made, error))
+    return FALSE;
+  if (made)
+    return (*row = character_get(app, caller->account, made->subject, error)) != NULL;
   return check_fields(app, request, &plan, error) && check_character(app, caller, request, &plan, error) &&
          check_pictures(request, plan.before, error) &&
          asset_affordable(app, caller->account, TRAINING_PRICE, error) &&

@@ -98,6 +98,13 @@ static const char step_2[] =
     "CREATE INDEX jobs_published ON jobs(published) WHERE published IS NOT NULL;"
     "CREATE INDEX jobs_ended ON jobs(pool, kind, completed) WHERE status = 'complete';"
 
+    /* request: the Idempotency-Key under which it was made. owner: the process that answers (app/presence.h),
+     * "" when it gave up; begun: when it took that on. */
+    "ALTER TABLE jobs ADD COLUMN request TEXT;"
+    "CREATE INDEX jobs_request ON jobs(account, request) WHERE request IS NOT NULL;"
+    "ALTER TABLE idempotency ADD COLUMN owner TEXT;"
+    "ALTER TABLE idempotency ADD COLUMN begun BIGINT;"
+
     /* A file that was put ahead of a request; its object is held by the key. */
     "CREATE TABLE uploads ("
     " key TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(id), type TEXT NOT NULL, most BIGINT "
