@@ -4,9 +4,13 @@ import os
 import pathlib
 import random
 import signal
+import socket
+import sqlite3
+import threading
 import time
 
 import pytest
+import requests
 from conftest import make_material
 from serving import Server
 
@@ -156,3 +160,74 @@ def check_objects(server):
     while left := list((server.data / "scratch").glob("*")):
         assert time.monotonic() < limit, f"scratch is left: {left}"
         time.sleep(0.5)
+
+
+# --- Idempotency-Key ---
+
+
+def hanging_socket():
+    """Takes connections and never says anything."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}/picture.png"
+
+
+def prepared(server, path, **options):
+    """The same bytes each time it is sent; the port may be another after a restart."""
+    headers = {"Authorization": f"Bearer {server.key}", "Idempotency-Key": "once"}
+    request = requests.Request("POST", "http://localhost" + path, headers=headers, **options).prepare()
+
+    def send():
+        request.url = server.url + path
+        with requests.Session() as session:
+            return session.send(request, timeout=60)
+
+    return send
+
+
+def restart(server):
+    server.process.kill()
+    server.process.wait()
+    server.process.stdout.close()
+    server.start()
+
+
+def test_a_key_outlives_the_server(tmp_path, character_png):
+    """The server dies before the work, between the work and its answer, and after it: one job, one price, one answer."""
+    with Server(tmp_path / "data", workers=0, log="false") as server:
+        before = server.get("/api/credits").json()["balance"]
+        listener, url = hanging_socket()
+        send = prepared(server, "/api/characters/preprocess", data={"name": "A", "image_url": url})
+        lost = threading.Thread(target=lambda: pytest.raises(requests.RequestException, send))
+        lost.start()
+        downloading, _ = listener.accept()
+        assert send().status_code == 409, "it is being answered"
+        restart(server)
+        lost.join()
+        downloading.close()
+        threading.Thread(target=serve_file, args=(listener, character_png), daemon=True).start()
+        answer = send()
+        assert answer.status_code == 200, answer.text
+
+        # As if it had died after the transaction: the claim has no answer, and its owner is gone.
+        restart(server)
+        with sqlite3.connect(tmp_path / "data/troupe.db") as database:
+            assert database.execute("UPDATE idempotency SET status = NULL, body = NULL").rowcount == 1
+        again = send()
+        assert again.status_code == 200 and again.json() == answer.json()
+        assert "Idempotency-Replayed" not in again.headers
+
+        restart(server)
+        replayed = send()
+        assert replayed.json() == answer.json() and replayed.headers["Idempotency-Replayed"] == "true"
+        assert len(server.rows("SELECT id FROM jobs")) == 1 and len(server.rows("SELECT id FROM characters")) == 1
+        assert server.get("/api/credits").json()["balance"] == before - 1
+        server.assert_ledger_sums()
+
+
+def serve_file(listener, path):
+    """Answers one request with the file."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        content = path.read_bytes()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(content) + content)
