@@ -19,7 +19,7 @@ class Server:
     def __init__(self, data, environment=None, **options):
         self.data = data
         self.environment = environment or {}
-        self.options = {"listen": "127.0.0.1:0", "fetch-allow": "127.0.0.0/8", "requests-minute": "100000", "requests-day": "0", **{k.replace("_", "-"): v for k, v in options.items()}}
+        self.options = {"listen": "127.0.0.1:0", "fetch-allow": "127.0.0.0/8", "requests-minute": "100000", "templates": "none", "requests-day": "0", **{k.replace("_", "-"): v for k, v in options.items()}}
         self.key = None
         self.process = None
 

@@ -1,18 +1,11 @@
 /* A Template is a row, and of a Scene also a hold on its folder. What the row of an imported Scene needs is
  * kept beside it as JSON, so that an import reads no file; of a prompt that JSON is all there is. */
-#include "app/templates.h"
+#include "app/templates_private.h"
 
+#include "app/generations.h"
 #include "app/holds.h"
-#include "app/inputs.h"
 #include "app/template_prompt.h"
-#include "base/files.h"
-#include "stage/scene.h"
-#include <errno.h>
-#include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <string.h>
-
-#define CATEGORY_MOST 40
 
 #define COLUMNS                                                                                              \
   "SELECT t.id, t.name, t.kind, t.model, t.about, t.created, h.object FROM templates t LEFT JOIN holds h "   \
@@ -64,138 +57,37 @@ GPtrArray *template_list(App *app, GError **error) {
   return rows_ended(rows) ? g_steal_pointer(&list) : NULL;
 }
 
-/* --- publishing --- */
+/* --- changes --- */
 
-/* A Scene's folder is flat. */
-static gboolean copy_folder(const char *from, const char *to, GError **error) {
-  g_autoptr(GDir) dir = g_dir_open(from, 0, NULL);
-  if (!dir || g_mkdir(to, 0700) != 0)
-    return fault(error, FAULT_STORE, "%s cannot be copied to %s: %s.", from, to, g_strerror(errno));
-  for (const char *name; (name = g_dir_read_name(dir));) {
-    g_autofree char *path = g_build_filename(from, name, NULL);
-    if (!g_file_test(path, G_FILE_TEST_IS_REGULAR) || name[0] == '.')
-      continue;
-    g_autofree char *copy_path = g_build_filename(to, name, NULL);
-    g_autoptr(GFile) source = g_file_new_for_path(path);
-    g_autoptr(GFile) copy = g_file_new_for_path(copy_path);
-    g_autoptr(GError) problem = NULL;
-    if (!g_file_copy(source, copy, G_FILE_COPY_NONE, NULL, NULL, NULL, &problem))
-      return fault(error, FAULT_STORE, "%s cannot be copied: %s.", path, problem->message);
-  }
+/* Of several processes that start at once the first one adds it. */
+static gboolean claim_origin(Session *session, const char *origin, const char *id, gboolean *claimed,
+                             GError **error) {
+  gint64 changed = 1;
+  if (origin &&
+      !session_run_counted(session, error, &changed,
+                           "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO "
+                           "NOTHING",
+                           text(origin), text(id)))
+    return FALSE;
+  *claimed = changed == 1;
   return TRUE;
 }
 
-static int most_seen_first(gconstpointer a, gconstpointer b) {
-  const Track *first = *(Track *const *)a, *second = *(Track *const *)b;
-  return first->count != second->count ? second->count - first->count : first->id - second->id;
-}
-
-/* Each person's segment, with a uuid that is the same for everyone who imports the Template. */
-static json_t *segments_of(const char *id, const GPtrArray *tracks) {
-  json_t *segments = json_array();
-  for (guint i = 0; i < tracks->len; i++) {
-    const Track *track = tracks->pdata[i];
-    g_autofree char *name = g_strdup_printf("%s/%d", id, track->id);
-    g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
-    g_autofree char *uuid = g_strdup_printf("person_%.8s", hash);
-    json_array_append_new(segments,
-                          json_pack("{s:s, s:s, s:i}", "uuid", uuid, "type", "human", "person", track->id));
-  }
-  return segments;
-}
-
-static json_t *describe(const char *id, const Scene *scene) {
-  g_autoptr(GPtrArray) tracks = g_ptr_array_copy(scene->tracks->tracks, NULL, NULL);
-  g_ptr_array_set_free_func(tracks, NULL);
-  g_ptr_array_sort(tracks, most_seen_first);
-  return json_pack("{s:f, s:f, s:i, s:i, s:i, s:o}", "seconds", scene->info.seconds, "fps",
-                   av_q2d(scene->info.frame_rate), "frames", scene->tracks->frames, "width",
-                   scene->info.width, "height", scene->info.height, "segments", segments_of(id, tracks));
-}
-
-static char *take_folder(App *app, const char *folder, GError **error) {
-  g_autofree char *draft = objects_draft(app->objects, error);
-  if (!draft)
-    return NULL;
-  char *object =
-      copy_folder(folder, draft, error) ? objects_put(app->objects, draft, NULL, NULL, error) : NULL;
-  if (!object)
-    files_remove_tree(draft);
-  return object;
-}
-
-static gboolean insert(App *app, const TemplateRow *row, GError **error) {
+gboolean template_insert(App *app, const TemplateRow *row, const char *origin, GError **error) {
+  gboolean claimed = FALSE;
   g_autofree char *about = json_dumps(row->about, JSON_COMPACT);
   g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);
-  return session &&
-         session_run(
-             session, error,
-             "INSERT INTO templates (id, name, kind, model, about, created) VALUES ($1, $2, $3, $4, $5, "
-             "$6)",
-             text(row->id), text(row->name), text(row->kind), text(row->model), text(about),
-             integer(app_now())) &&
+  if (!session || !claim_origin(session, origin, row->id, &claimed, error))
+    return FALSE;
+  if (!claimed)
+    return TRUE;
+  return session_run(session, error,
+                     "INSERT INTO templates (id, name, kind, model, about, created) VALUES ($1, $2, $3, $4, "
+                     "$5, $6)",
+                     text(row->id), text(row->name), text(row->kind), text(row->model), text(about),
+                     integer(app_now())) &&
          (!row->folder || holds_set(session, row->id, "folder", row->folder, error)) &&
          session_commit(session, error);
-}
-
-static gboolean read_word(const char *field, const char *value, glong most, char **word, GError **error) {
-  g_autoptr(GError) problem = NULL;
-  *word = value ? input_text(field, value, 1, most, &problem) : NULL;
-  return !value || *word || fault(error, FAULT_USAGE, "--%s", problem->message);
-}
-
-static gboolean describe_words(const TemplateWords *words, json_t *about, GError **error) {
-  g_autofree char *description = NULL, *category = NULL;
-  if (!read_word("description", words->description, INPUT_DESCRIPTION_MAX, &description, error) ||
-      !read_word("category", words->category, CATEGORY_MOST, &category, error))
-    return FALSE;
-  if (description)
-    json_object_set_new(about, "description", json_string(description));
-  if (category)
-    json_object_set_new(about, "category", json_string(category));
-  return TRUE;
-}
-
-static gboolean read_scene(App *app, const char *folder, const TemplateWords *words, TemplateRow *row,
-                           GError **error) {
-  g_autofree char *title = files_title(folder);
-  if (!read_word("name", words->name ? words->name : title, INPUT_NAME_MAX, &row->name, error))
-    return FALSE;
-  g_autoptr(Scene) scene = scene_load(folder, error);
-  if (!scene)
-    return FALSE;
-  row->kind = g_strdup(TEMPLATE_SCENE);
-  row->model = g_strdup(scene->model);
-  row->about = describe(row->id, scene);
-  return describe_words(words, row->about, error) && (row->folder = take_folder(app, folder, error));
-}
-
-static gboolean read_prompt(const char *path, const TemplateWords *words, TemplateRow *row, GError **error) {
-  json_error_t problem;
-  g_autoptr(GError) why = NULL;
-  row->about = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-  if (!row->about)
-    return fault(error, FAULT_INPUT, "%s is not JSON (line %d: %s).", path, problem.line, problem.text);
-  if (!template_prompt_check(row->about, &why))
-    return fault(error, FAULT_INPUT, "%s is not a template: %s", path, why->message);
-  if (!describe_words(words, row->about, error) ||
-      !read_word("name", words->name ? words->name : json_string_value(json_object_get(row->about, "title")),
-                 INPUT_NAME_MAX, &row->name, error))
-    return FALSE;
-  const char *model = json_string_value(json_object_get(row->about, "model"));
-  row->kind = g_strdup(TEMPLATE_PROMPT);
-  row->model = g_strdup(model ? model : "");
-  return TRUE;
-}
-
-char *template_add(App *app, const char *path, const TemplateWords *words, GError **error) {
-  static const TemplateWords none = {0};
-  g_autoptr(TemplateRow) row = g_new0(TemplateRow, 1);
-  words = words ? words : &none;
-  row->id = app_uuid();
-  gboolean folder = g_file_test(path, G_FILE_TEST_IS_DIR);
-  gboolean good = folder ? read_scene(app, path, words, row, error) : read_prompt(path, words, row, error);
-  return good && insert(app, row, error) ? g_strdup(row->id) : NULL;
 }
 
 gboolean template_remove(App *app, const char *id, GError **error) {
@@ -277,11 +169,29 @@ json_t *template_variables(const TemplateRow *row) {
   return list ? list : json_array();
 }
 
-gboolean template_sane(App *app, const TemplateRow *row, GError **error) {
+/* The model that it names, or any that draws. */
+static gboolean model_installed(App *app, const TemplateRow *row) {
+  const json_t *models = generation_models(app);
+  for (gsize i = 0; i < json_array_size(models); i++)
+    if (!*row->model ||
+        g_strcmp0(json_string_value(json_object_get(json_array_get(models, i), "id")), row->model) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static gboolean prompt_sane(App *app, const TemplateRow *row, GError **error) {
   g_autoptr(GError) problem = NULL;
+  if (!template_prompt_check(row->about, &problem))
+    return refuse(error, REFUSAL_TEMPLATE_BROKEN, "Template %s is broken: %s", row->id, problem->message);
+  return model_installed(app, row) ||
+         refuse(error, REFUSAL_TEMPLATE_BROKEN,
+                "Template %s cannot be used: the model %s is not installed here.", row->id,
+                *row->model ? row->model : "that draws");
+}
+
+gboolean template_sane(App *app, const TemplateRow *row, GError **error) {
   if (g_str_equal(row->kind, TEMPLATE_PROMPT))
-    return template_prompt_check(row->about, &problem) ||
-           refuse(error, REFUSAL_TEMPLATE_BROKEN, "Template %s is broken: %s", row->id, problem->message);
+    return prompt_sane(app, row, error);
   g_autofree char *path = row->folder ? objects_path(app->objects, row->folder, NULL) : NULL;
   if (!path || json_array_size(json_object_get(row->about, "segments")) == 0)
     return refuse(error, REFUSAL_TEMPLATE_BROKEN,

@@ -6,6 +6,7 @@
 #pragma once
 #include "app/app.h"
 #include "app/refusal.h"
+#include "base/progress.h"
 #include <jansson.h>
 
 #define TEMPLATE_SCENE "scene"
@@ -28,10 +29,19 @@ typedef struct {
   const char *description, *category; /* of a Scene; NULL: none */
 } TemplateWords;
 
-/* path: the folder of a prepared Scene (troupe scene), which is copied into the store, or a JSON file of a
- * prompt. words may be NULL. Returns the id (transfer full). FAULT_INPUT, FAULT_USAGE (words), FAULT_STORE.
- */
-char *template_add(App *app, const char *path, const TemplateWords *words, GError **error);
+/* path: the folder of a prepared Scene (troupe scene), which is copied into the store; a video, of which a
+ * Scene is made first; or a JSON file: of a prompt (app/template_prompt.h), or of a Scene:
+ *
+ *   {"scene": "dance.mp4", "title": "Dance", "description": "…", "category": "dance", "model": "V4_Preview"}
+ *
+ * where scene is a video or a Scene's folder, beside the file unless its path is absolute, and the rest may
+ * be left out. words and progress may be NULL. Returns the id (transfer full). FAULT_INPUT, FAULT_USAGE
+ * (words), FAULT_STORE. */
+char *template_add(App *app, const char *path, const TemplateWords *words, Progress *progress,
+                   GError **error);
+/* Adds what lies in the folder (NAME.json) and was never added from there to this installation, prompts
+ * first. Ends at the first that cannot be added. */
+gboolean templates_install(App *app, const char *folder, Progress *progress, GError **error);
 /* Newest first. */
 GPtrArray *template_list(App *app, GError **error);
 /* category: exactly, q: part of name or description without regard to case; both may be NULL. */

@@ -97,7 +97,7 @@ static gboolean credit_add(App *app, const Options *options, const char *amount,
 static gboolean template_publish(App *app, const Options *options, const char *path, GError **error) {
   TemplateWords words = {
       .name = options->name, .description = options->description, .category = options->category};
-  g_autofree char *id = template_add(app, path, &words, error);
+  g_autofree char *id = template_add(app, path, &words, NULL, error);
   if (id)
     puts(id);
   return id != NULL;
@@ -130,7 +130,7 @@ static const Verb verbs[] = {
     {"key", "revoke", "KEY", key_end},
     {"credit", "add", "CREDITS", credit_add},
     {"credit", "show", NULL, credit_show},
-    {"template", "add", "SCENE-FOLDER|PROMPT.json", template_publish},
+    {"template", "add", "SCENE-FOLDER|VIDEO|FILE.json", template_publish},
     {"template", "list", NULL, template_show},
     {"template", "remove", "ID", template_end},
 };

@@ -1,6 +1,7 @@
 /* troupe serve: the server, its workers and its housekeeping, until it is told to stop. */
 #include "api/dialects.h"
 #include "app/sweep.h"
+#include "app/templates.h"
 #include "app/webhooks.h"
 #include "cli/serve_workers.h"
 
@@ -74,6 +75,47 @@ static void keeper_stop(Keeper *keeper, GThread *threads[2]) {
     g_thread_join(threads[i]);
 }
 
+/* --- the templates that come with the program: one of them is a scene, which takes a while to make --- */
+
+typedef struct {
+  App *app;
+  char *folder;
+  Progress *progress; /* to stop it */
+  GThread *thread;
+} Furnisher;
+
+static gpointer furnish(gpointer data) {
+  Furnisher *furnisher = data;
+  GError *error = NULL;
+  if (!templates_install(furnisher->app, furnisher->folder, furnisher->progress, &error) &&
+      g_error_matches(error, FAULT, FAULT_CANCELLED))
+    g_clear_error(&error); /* at the next start */
+  complain("the templates that come with the program cannot be added", error);
+  return NULL;
+}
+
+static char *templates_folder(const ServerSettings *settings) {
+  if (settings->templates && *settings->templates)
+    return g_strdup(settings->templates);
+  return g_strdup(g_file_test(INSTALLED_TEMPLATES, G_FILE_TEST_IS_DIR) ? INSTALLED_TEMPLATES
+                                                                       : SOURCE_TEMPLATES);
+}
+
+static void furnisher_start(Furnisher *furnisher, App *app, const ServerSettings *settings) {
+  *furnisher =
+      (Furnisher){.app = app, .folder = templates_folder(settings), .progress = progress_new(NULL, NULL)};
+  if (!g_str_equal(furnisher->folder, "none"))
+    furnisher->thread = g_thread_new("templates", furnish, furnisher);
+}
+
+static void furnisher_stop(Furnisher *furnisher) {
+  progress_cancel(furnisher->progress);
+  if (furnisher->thread)
+    g_thread_join(furnisher->thread);
+  progress_free(furnisher->progress);
+  g_free(furnisher->folder);
+}
+
 /* --- start and end --- */
 
 /* The first start: an account with a key, shown once. */
@@ -118,8 +160,11 @@ static gboolean serve(App *app, ServerSettings *settings, GError **error) {
   gboolean good = welcome(app, &key, error);
   ServeWorkers *workers = good ? serve_workers_start(settings, error) : NULL;
   if (workers) {
+    Furnisher furnisher;
+    furnisher_start(&furnisher, app, settings);
     greet(api, app, key);
     g_main_loop_run(loop);
+    furnisher_stop(&furnisher);
   }
   api_stop(api, STOP_SECONDS);
   serve_workers_stop(workers);

@@ -50,6 +50,8 @@ static const Setting table[] = {
     {"engine-seconds", "N", "Processor time of an engine", SETTING_INTEGER, APP(engine_seconds), 1, 10000000},
     {"sweep-age", "SECONDS", "How long the sweeper spares what nothing refers to", SETTING_INTEGER,
      APP(sweep_age), 0, 10000000},
+    {"templates", "FOLDER", "Templates to begin with; those that come with the program when absent, or none",
+     SETTING_TEXT, OWN(templates)},
     {"log", "BOOL", "Write a line of JSON for each request; true when absent", SETTING_TRUTH, OWN(log)},
 };
 
@@ -68,6 +70,7 @@ static void server_settings_init(ServerSettings *settings) {
 void server_settings_clear(ServerSettings *settings) {
   g_clear_pointer(&settings->app, settings_free);
   g_clear_pointer(&settings->listen, g_free);
+  g_clear_pointer(&settings->templates, g_free);
   for (gsize i = 0; settings->given && i <= G_N_ELEMENTS(table); i++)
     g_free(settings->given[i]);
   g_clear_pointer(&settings->given, g_free);

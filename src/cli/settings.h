@@ -16,6 +16,8 @@ typedef struct {
   char *listen;   /* "127.0.0.1:8080" */
   gint64 workers; /* worker processes that `serve` keeps for each pool */
   gboolean log;   /* a line for each request */
+  char
+      *templates; /* folder of those that a new installation begins with; "none", or NULL for the usual one */
   char **given;   /* what flags said, by place in the table */
 } ServerSettings;
 
