@@ -173,6 +173,34 @@ static void test_character_and_scene(void **state) {
   expect_tidy(company);
 }
 
+/* Of several pictures the one that shows a body; what was found of each is told. */
+static void test_character_of_several_pictures(void **state) {
+  Company *company = *state;
+  GError *error = NULL;
+  gint64 price;
+  g_autofree char *empty = g_build_filename(material.folder, "empty.png", NULL),
+                  *bust = g_build_filename(material.folder, "bust.png", NULL);
+  command("ffmpeg -v error -y -f lavfi -i color=gray:size=300x400 -frames:v 1 %s", empty);
+  command("ffmpeg -v error -y -i %s -vf crop=iw:ih*0.4:0:0 %s", material.picture, bust);
+  InputSource more[] = {file(company, "image", bust), file(company, "image", material.picture)};
+  CharacterRequest wanted = {
+      .name = "Ada", .image = file(company, "image", empty), .more = more, .more_count = 2};
+  g_autoptr(CharacterRow) made = NULL;
+  assert_true(character_create(company->app, company->caller, &wanted, &made, &price, &error));
+  work_once(company);
+  g_autoptr(CharacterRow) ada = character_get(company->app, company->caller->account, made->id, &error);
+  if (!g_str_equal(ada->status, "ready"))
+    fail_msg("%s", ada->error);
+  assert_int_equal(ada->chosen, 2);
+  assert_int_equal(json_array_size(ada->report), 3);
+  const json_t *first = json_array_get(ada->report, 0), *last = json_array_get(ada->report, 2);
+  assert_string_equal(json_string_value(json_object_get(first, "shown")), "nobody");
+  assert_string_equal(json_string_value(json_object_get(last, "shown")), "whole body");
+  assert_null(json_object_get(last, "picture")); /* no path of this machine */
+  assert_string_equal(ada->picture, json_string_value(json_array_get(ada->pictures, 2)));
+  expect_tidy(company);
+}
+
 static void test_render_on_demand(void **state) {
   Company *company = *state;
   RenderRequest request = {0};
@@ -441,6 +469,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_nothing_to_do),
       TEST(test_character_and_scene),
+      TEST(test_character_of_several_pictures),
       TEST(test_render_on_demand),
       TEST(test_one_core),
       TEST(test_fast),
