@@ -117,3 +117,13 @@ def server(tmp_path_factory):
 
     with Server(tmp_path_factory.mktemp("server") / "data") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def photos(character_png, tmp_path_factory):
+    """Somebody else's web server with pictures."""
+    from photos import take_photos
+
+    running = take_photos(tmp_path_factory.mktemp("photos"), character_png)
+    yield running
+    running.server.shutdown()

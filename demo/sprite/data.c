@@ -1,6 +1,7 @@
 /* sprite-data: the small model's pictures as files, for the eye, for the judge and for other trainers. (The
  * trainer makes its own in memory.) */
 #include "captions.h"
+#include "characters.h"
 #include "media/picture.h"
 #include "sprite.h"
 #include "vocabulary.h"
@@ -9,7 +10,7 @@
 #include <string.h>
 
 typedef struct {
-  int count, size, columns;
+  int count, size, columns, character; /* -1: anybody */
   gint64 seed;
   gboolean held_out, whole;
   char *words, *sheet, *mark;
@@ -31,6 +32,11 @@ static int mark_of(const char *word) {
 
 static Attributes draw_one(Sprite *sprite, const Options *o, int i, guint8 *pixels) {
   Attributes a;
+  if (o->character >= 0) {
+    a = character_picture(o->character, i, FALSE);
+    sprite_draw(sprite, &a, 100u * (guint64)o->character + (guint64)i, pixels);
+    return a;
+  }
   sprite_sample(sprite, (guint64)o->seed, (guint64)i, o->held_out ? PART_HOLD_OUT : PART_LEARN, &a, pixels);
   if (o->mark) {
     a.mark = (Mark)mark_of(o->mark);
@@ -91,7 +97,7 @@ static void print_speed(int size) {
 }
 
 int main(int argc, char **argv) {
-  Options o = {.count = 64, .size = 128, .columns = 8, .seed = 1};
+  Options o = {.count = 64, .size = 128, .columns = 8, .character = -1, .seed = 1};
   gboolean speed = FALSE;
   GOptionEntry entries[] = {
       {"count", 'n', 0, G_OPTION_ARG_INT, &o.count, "How many (default 64)", "N"},
@@ -100,6 +106,7 @@ int main(int argc, char **argv) {
       {"held-out", 0, 0, G_OPTION_ARG_NONE, &o.held_out, "From the part that is never learned", NULL},
       {"whole", 0, 0, G_OPTION_ARG_NONE, &o.whole, "Captions that leave out nothing", NULL},
       {"mark", 0, 0, G_OPTION_ARG_STRING, &o.mark, "With a feature that no picture of the base has", "NAME"},
+      {"character", 0, 0, G_OPTION_ARG_INT, &o.character, "One of those that no model has seen", "N"},
       {"sheet", 0, 0, G_OPTION_ARG_FILENAME, &o.sheet, "All on one sheet", "FILE"},
       {"columns", 0, 0, G_OPTION_ARG_INT, &o.columns, "Of the sheet (default 8)", "N"},
       {"words", 0, 0, G_OPTION_ARG_FILENAME, &o.words, "Write the vocabulary and its vectors", "FILE"},
@@ -112,8 +119,11 @@ int main(int argc, char **argv) {
                                "Draws captioned vector characters: pictures and attributes.jsonl in FOLDER.");
   g_option_context_add_main_entries(context, entries, NULL);
   gboolean ok = g_option_context_parse(context, &argc, &argv, &error) && picture_init(argv[0], &error);
-  if (ok && (o.size < 64 || o.size > 1024 || o.count < 1 || o.count > 1000000 || o.columns < 1 || argc > 2))
-    ok = fault(&error, FAULT_USAGE, "One folder, sizes of 64 to 1024, at least one picture.");
+  if (ok && (o.size < 64 || o.size > 1024 || o.count < 1 || o.count > 1000000 || o.columns < 1 ||
+             o.character < -1 || o.character >= CHARACTERS || argc > 2))
+    ok = fault(&error, FAULT_USAGE,
+               "One folder, sizes of 64 to 1024, at least one picture, characters of 0 to %d.",
+               CHARACTERS - 1);
   if (ok && o.words)
     ok = vocabulary_write(o.words, &error);
   if (ok && o.sheet)

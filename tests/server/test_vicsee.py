@@ -13,7 +13,6 @@ from urllib.parse import urlparse
 import pytest
 import requests
 from models import make_toy, poison
-from photos import photos  # noqa: F401 (a fixture)
 from serving import Server
 from shapes import assert_shape, integer, link, list_of, matching, null, nullable, number, one_of, shape, text, time, truth, uuid
 

@@ -3,7 +3,6 @@ import http.server
 import threading
 import time
 
-import pytest
 from conftest import ffmpeg
 
 MANY = 31
@@ -65,12 +64,9 @@ class Photos:
         return found
 
 
-@pytest.fixture(scope="session")
-def photos(character_png, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
+def take_photos(folder, character):
+    """One figure in many colours."""
     for i in range(MANY):
-        ffmpeg("-i", character_png, "-vf", f"scale=128:-1,hue=h={11 * i}", "-frames:v", "1", folder / f"{i:02}.png")
-    ffmpeg("-i", character_png, "-frames:v", "1", folder / "large.png")
-    running = Photos(folder)
-    yield running
-    running.server.shutdown()
+        ffmpeg("-i", character, "-vf", f"scale=128:-1,hue=h={11 * i}", "-frames:v", "1", folder / f"{i:02}.png")
+    ffmpeg("-i", character, "-frames:v", "1", folder / "large.png")
+    return Photos(folder)
