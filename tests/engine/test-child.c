@@ -36,8 +36,8 @@ static gboolean run_script(const char *text, const ChildLimits *given, ChildOutc
 static void test_result(void **state) {
   g_auto(ChildOutcome) outcome = {0};
   assert_true(run_script(
-      "cat > /dev/null; echo '{\"sandbox\": \"calls\"}'; echo words >&2; echo '{\"result\": {\"a\": 1}}'", NULL,
-      &outcome, NULL, NULL));
+      "cat > /dev/null; echo '{\"sandbox\": \"calls\"}'; echo words >&2; echo '{\"result\": {\"a\": 1}}'",
+      NULL, &outcome, NULL, NULL));
   assert_int_equal(json_integer_value(json_object_get(outcome.result, "a")), 1);
   assert_null(outcome.code);
   assert_string_equal(outcome.murmur, "words");
@@ -179,6 +179,83 @@ static void test_progress(void **state) {
   assert_string_equal(heard->str, "Going 1/2;Going 2/2;");
 }
 
+static void test_measures(void **state) {
+  g_autoptr(Progress) progress = progress_new(NULL, NULL);
+  g_auto(ChildOutcome) outcome = {0};
+  double value = 0;
+  assert_true(run_script("echo '{\"progress\": {\"stage\": \"Going\", \"done\": 1, \"total\": 2}, "
+                         "\"facts\": {\"loss\": 0.5, \"step\": 1, \"word\": \"no\", \"list\": []}}'; "
+                         "echo '{\"facts\": 7}'; echo '{\"result\": {}}'",
+                         NULL, &outcome, progress, NULL));
+  assert_true(progress_measured(progress, "loss", &value) && value == 0.5);
+  assert_true(progress_measured(progress, "step", &value) && value == 1);
+  assert_false(progress_measured(progress, "word", &value));
+  assert_false(progress_measured(progress, "list", &value));
+}
+
+/* --- one that waits --- */
+
+/* The pids of the engines that have begun, one a line (transfer full). */
+static char *await_begun(const char *place, int count) {
+  char *text = NULL;
+  for (int i = 0; i < 1000; i++) {
+    g_free(text);
+    text = NULL;
+    int lines = 0;
+    if (g_file_get_contents(place, &text, NULL, NULL))
+      for (const char *c = text; *c; c++)
+        lines += *c == '\n';
+    if (lines == count)
+      return text;
+    g_usleep(G_USEC_PER_SEC / 100);
+  }
+  fail_msg("%d engines did not begin: %s", count, text);
+  return NULL;
+}
+
+static void test_spare(void **state) {
+  g_autofree char *place = material_path("begun"), *letter = material_path("letter"),
+                  *text = g_strdup_printf("echo $$ >> %s; cat > %s; echo '{\"result\": {}}'", place, letter),
+                  *path = script("waiting", text);
+  g_unlink(place);
+  json_auto_t *task = json_pack("{s:s}", "do", "this");
+  g_autoptr(ChildSpare) spare = child_spare_new(path);
+  ChildLimits limits = {.program = path, .spare = spare, .writable = "/tmp"};
+  /* The second and third time none waits, the fourth one does that was killed. */
+  const int begun[] = {1, 2, 3, 5};
+  for (int i = 0; i < 4; i++) {
+    if (i == 0 || i == 3) {
+      child_spare_ready(spare);
+      child_spare_ready(spare);
+      g_autofree char *pids = await_begun(place, i + 1);
+      if (i == 3)
+        kill(atoi(strrchr(g_strchomp(pids), '\n') + 1), SIGKILL);
+    }
+    g_auto(ChildOutcome) outcome = {0};
+    g_autofree char *said = NULL;
+    assert_true(child_run(task, &limits, &outcome, NULL, NULL));
+    assert_non_null(outcome.result);
+    assert_true(g_file_get_contents(letter, &said, NULL, NULL));
+    assert_non_null(strstr(said, "\"this\""));
+    assert_non_null(strstr(said, "\"/tmp\""));
+    g_free(await_begun(place, begun[i]));
+    g_unlink(letter);
+  }
+}
+
+static void test_spare_without_a_task(void **state) {
+  g_autofree char *place = material_path("begun"),
+                  *text = g_strdup_printf("echo $$ >> %s; cat > /dev/null", place),
+                  *path = script("waiting", text);
+  g_unlink(place);
+  ChildSpare *spare = child_spare_new(path);
+  child_spare_ready(spare);
+  g_autofree char *pid = await_begun(place, 1);
+  child_spare_free(spare);
+  assert_true(kill(atoi(pid), 0) == -1 && errno == ESRCH);
+  child_spare_free(child_spare_new("/nonexistent/troupe"));
+}
+
 /* --- the real engine --- */
 
 static void run_task(json_t *task, ChildOutcome *outcome) {
@@ -252,6 +329,46 @@ static void test_pictures(void **state) {
   expect_code("picture", "large.png", "picture_too_large");
 }
 
+static const char *code_at(const ChildOutcome *outcome, size_t index) {
+  const json_t *entry = json_array_get(json_object_get(outcome->result, "pictures"), index);
+  return json_string_value(json_object_get(entry, "code"));
+}
+
+static void test_pictures_together(void **state) {
+  g_auto(ChildOutcome) outcome = {0};
+  save("one.png", 120, 80);
+  save("two.jpg", 90, 60);
+  cut("two.jpg", "half.jpg");
+  g_autofree char *one = material_path("one.png"), *two = material_path("two.jpg"),
+                  *half = material_path("half.jpg"), *none = material_path("not-there.png");
+  run_task(json_pack("{s:s, s:[s, s, s, s]}", "do", "inspect-pictures", "pictures", one, half, two, none),
+           &outcome);
+  assert_int_equal(json_array_size(json_object_get(outcome.result, "pictures")), 4);
+  assert_null(code_at(&outcome, 0));
+  assert_string_equal(code_at(&outcome, 1), "picture_broken");
+  assert_null(code_at(&outcome, 2));
+  assert_string_equal(code_at(&outcome, 3), "picture_format");
+  const json_t *last = json_array_get(json_object_get(outcome.result, "pictures"), 2);
+  assert_string_equal(json_string_value(json_object_get(last, "type")), "jpeg");
+  assert_int_equal(json_integer_value(json_object_get(last, "width")), 90);
+}
+
+/* What is no model, or a model beyond the walls, is nobody's input. */
+static void test_models_that_are_none(void **state) {
+  g_autofree char *folder = material_path("out");
+  const char *const names[] = {"/nowhere", "/etc", "sprite"};
+  for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_auto(ChildOutcome) outcome = {0}, drawn = {0};
+    run_task(json_pack("{s:s, s:[], s:s, s:s}", "do", "train", "pictures", "model", names[i], "out", folder),
+             &outcome);
+    assert_string_equal(outcome.code, "internal");
+    run_task(json_pack("{s:s, s:s, s:s, s:s}", "do", "generate", "prompt", "a park", "model", names[i], "out",
+                       folder),
+             &drawn);
+    assert_string_equal(drawn.code, "internal");
+  }
+}
+
 static void test_videos(void **state) {
   material_make(
       "-f lavfi -i testsrc=size=128x96:rate=25:duration=1 -f lavfi -i sine=duration=1 -shortest a.mp4");
@@ -270,6 +387,20 @@ static void test_videos(void **state) {
   assert_true(ABS(json_number_value(json_object_get(outcome.result, "seconds")) - 1) < 0.05);
   assert_true(ABS(json_number_value(json_object_get(outcome.result, "fps")) - 25) < 0.05);
   assert_int_equal(json_integer_value(json_object_get(outcome.result, "frames")), 25);
+}
+
+/* It is locked in, and limited, as any other. */
+static void test_real_spare(void **state) {
+  save("spare.png", 120, 80);
+  g_autofree char *path = material_path("spare.png"), *folder = material_path("");
+  json_auto_t *task = json_pack("{s:s, s:s}", "do", "inspect-picture", "picture", path);
+  g_autoptr(ChildSpare) spare = child_spare_new(NULL);
+  ChildLimits limits = {.writable = folder, .spare = spare};
+  child_spare_ready(spare);
+  g_auto(ChildOutcome) outcome = {0};
+  assert_true(child_run(task, &limits, &outcome, NULL, NULL));
+  assert_non_null(outcome.result);
+  assert_non_null(strstr(outcome.sandbox, "calls"));
 }
 
 static void test_refused_videos(void **state) {
@@ -330,7 +461,13 @@ int main(void) {
       cmocka_unit_test(test_environment),
       cmocka_unit_test(test_cancel),
       cmocka_unit_test(test_progress),
+      cmocka_unit_test(test_measures),
+      cmocka_unit_test(test_spare),
+      cmocka_unit_test(test_spare_without_a_task),
+      cmocka_unit_test(test_real_spare),
       cmocka_unit_test(test_pictures),
+      cmocka_unit_test(test_pictures_together),
+      cmocka_unit_test(test_models_that_are_none),
       cmocka_unit_test(test_videos),
       cmocka_unit_test(test_refused_videos),
       cmocka_unit_test(test_tasks_that_are_none),
