@@ -10,7 +10,7 @@
 typedef struct {
   char *account, *key; /* ids */
   char *dialect;       /* "viggle" (also VicSee's keys) or "prism" */
-  char *scopes;        /* space-separated: "read write"; "*" is everything */
+  char *scopes;        /* space-separated: "read write", "templates:read"; "*" is everything */
   /* Of a request with an Idempotency-Key (app/idempotency.h): the key; when it was first asked; whether a
    * first attempt got no answer, so that what it may have made is looked for before anything is made. */
   char *request;

@@ -116,9 +116,10 @@ static char *key_hint(const char *key, const char *prefix) {
 }
 
 static gboolean scopes_known(const char *scopes) {
+  static const char *const known[] = {"read", "write", "templates:read", "*", NULL};
   g_auto(GStrv) words = g_strsplit(scopes, " ", -1);
   for (char **word = words; *word; word++)
-    if (!g_str_equal(*word, "read") && !g_str_equal(*word, "write") && !g_str_equal(*word, "*"))
+    if (!g_strv_contains(known, *word))
       return FALSE;
   return words[0] != NULL;
 }
@@ -129,7 +130,8 @@ char *key_create(App *app, const KeyOptions *options, GError **error) {
     return fault_null(error, FAULT_USAGE, "There is no dialect \"%s\". Use viggle or prism.",
                       options->dialect ? options->dialect : "");
   if (!scopes_known(scopes))
-    return fault_null(error, FAULT_USAGE, "Scopes are \"read\", \"write\", \"read write\" or \"*\".");
+    return fault_null(error, FAULT_USAGE,
+                      "Scopes are \"read\", \"write\", \"templates:read\", several of them, or \"*\".");
   guint8 bytes[32];
   app_random(bytes, sizeof bytes);
   g_autoptr(GString) key = g_string_new(prefix);

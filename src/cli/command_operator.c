@@ -162,7 +162,7 @@ static int run(const char *command, int argc, char **argv) {
        "Whose form a new key has: viggle (usual; VicSee too) or prism", "NAME"},
       {"credits", 0, 0, G_OPTION_ARG_DOUBLE, &options.credits, "Credits that come with a new key", "N"},
       {"scopes", 0, 0, G_OPTION_ARG_STRING, &options.scopes,
-       "What a new key may do: read, write, or both (usual)", "SCOPES"},
+       "What a new key may do: read, write, templates:read (Prism), several, or * (usual)", "SCOPES"},
       {"expires", 0, 0, G_OPTION_ARG_INT, &options.days, "Days until a new key expires; never when absent",
        "DAYS"},
       {"account", 0, 0, G_OPTION_ARG_STRING, &options.account, "Whose; this installation's own when absent",
