@@ -4,6 +4,7 @@
 #include "api/pages.h"
 #include "api/shapes.h"
 #include "api/uploads.h"
+#include "app/generations.h"
 #include "app/links.h"
 #include "app/webhooks.h"
 #include <string.h>
@@ -81,6 +82,45 @@ static Answer *get_job(Api *api, Request *request, GError **error) {
       session ? job_get(session, request_argument(request, "job_id"), request_caller(request)->account, error)
               : NULL;
   return job ? answer_json(200, shape_job(job)) : NULL;
+}
+
+static Answer *set_published(Request *request, gboolean published, GError **error) {
+  const char *id = request_argument(request, "job_id"), *account = request_caller(request)->account;
+  App *app = request_app(request);
+  if (!work_publish(app, account, id, published, error))
+    return NULL;
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  g_autoptr(Job) job = session ? job_get(session, id, account, error) : NULL;
+  return job ? answer_json(200, shape_job(job)) : NULL;
+}
+
+static Answer *publish(Api *api, Request *request, GError **error) {
+  return set_published(request, TRUE, error);
+}
+
+static Answer *unpublish(Api *api, Request *request, GError **error) {
+  return set_published(request, FALSE, error);
+}
+
+#define SHARE_SECONDS 3600
+
+/* Whoever has the address of a published work is sent on to its file. */
+static Answer *get_share(Api *api, Request *request, GError **error) {
+  App *app = request_app(request);
+  const char *id = request_argument(request, "job_id");
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  g_autoptr(Job) job = session ? job_get(session, id, NULL, error) : NULL;
+  if (!job)
+    return NULL;
+  json_t *images = json_object_get(job->result, "images");
+  const char *image = json_string_value(json_array_get(images, 0)), *video = shape_result(job, "video");
+  if (job->status != JOB_COMPLETE || !job->published || (!video && !image))
+    return refuse_null(error, REFUSAL_NOT_FOUND, "Nothing is published here.");
+  g_autofree char *name = g_strdup_printf("%s.%s", job->id, video ? "mp4" : "png");
+  g_autofree char *link = link_make(app, video ? video : image, NULL, name, app_now() / 1000 + SHARE_SECONDS);
+  Answer *answer = answer_bytes(302, "text/plain; charset=utf-8", g_bytes_new_static("", 0));
+  answer_header(answer, "Location", link);
+  return answer;
 }
 
 static Answer *get_deliveries(Api *api, Request *request, GError **error) {
@@ -187,6 +227,9 @@ static const Route routes[] = {
     {"GET", "/uploads/users/{account}/user-uploads/{upload}/{file}", upload_show,
      ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/api/jobs/{job_id}", get_job, 0, BODY_NONE, "read"},
+    {"PUT", "/api/jobs/{job_id}/published", publish, ROUTE_SLOW, BODY_NONE, "write"},
+    {"DELETE", "/api/jobs/{job_id}/published", unpublish, ROUTE_SLOW, BODY_NONE, "write"},
+    {"GET", "/share/{job_id}", get_share, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/api/jobs/{job_id}/deliveries", get_deliveries, 0, BODY_NONE, "read"},
     {"GET", "/api/jobs/{job_id}/events", get_events, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/openapi.json", page_openapi, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
