@@ -55,7 +55,7 @@ gboolean asset_made(App *app, const Caller *caller, JobKind kind, Job **job, GEr
   g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
   g_autoptr(Rows) rows = session ? session_query(session, error,
                                                  "SELECT id FROM jobs WHERE account = $1 AND request = $2 "
-                                                 "AND kind = $3 AND created >= $4 ORDER BY created",
+                                                 "AND kind = $3 AND created >= $4 ORDER BY created DESC",
                                                  text(caller->account), text(caller->request),
                                                  text(job_kind_name(kind)), integer(caller->asked))
                                  : NULL;

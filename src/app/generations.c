@@ -175,13 +175,23 @@ static gboolean insert(App *app, const Caller *caller, const GenerationRequest *
   return TRUE;
 }
 
+/* What the same request made before. One that failed was told to whoever waited for it and given back: sent
+ * again, it is drawn anew. */
+static gboolean made_before(App *app, const Caller *caller, Job **job, GError **error) {
+  if (!asset_made(app, caller, JOB_GENERATION, job, error))
+    return FALSE;
+  if (*job && ((*job)->status == JOB_FAILED || (*job)->status == JOB_CANCELLED))
+    g_clear_pointer(job, job_free);
+  return TRUE;
+}
+
 gboolean generation_create(App *app, const Caller *caller, const GenerationRequest *request, Job **job,
                            gint64 *price, GError **error) {
   g_auto(Plan) plan = {0};
   Input references[GENERATE_REFERENCES_MAX] = {0};
   int count = request->reference_count;
   *price = (gint64)GENERATION_PRICE * MAX(request->count, 1);
-  if (!asset_made(app, caller, JOB_GENERATION, job, error) || *job)
+  if (!made_before(app, caller, job, error) || *job)
     return *job != NULL;
   if (!check_fields(app, request, &plan, error) || !check_rows(app, caller, request, &plan, error) ||
       !asset_affordable(app, caller->account, *price, error))

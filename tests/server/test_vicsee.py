@@ -621,6 +621,13 @@ def test_images_that_take_too_long_are_given_back(apart, sarah):
         (task,) = [task for task in server.get("/api/v1/tasks").json()["data"]["tasks"] if task["status"] == "failed"]
         assert_shape(task, TASK, creditsUsed=0, result=None)
         assert_shape(task["error"], FAILURE, code="CANCELLED")
+        named = {"Idempotency-Key": "slow"}
+        refused(server.post(f"/api/v1/characters/{sarah['character_id']}/generate", json={"prompt": "slow"}, headers=named), 500, "GENERATION_FAILED")
+        server.stop()
+        server.options.update({"workers": 1, "answer-seconds": 60})
+        server.start()
+        good(server.post(f"/api/v1/characters/{sarah['character_id']}/generate", json={"prompt": "slow"}, headers=named), DRAWN)  # worth another try
+        assert credits(server) == before - 15
         server.assert_ledger_sums()
 
 
@@ -664,6 +671,8 @@ def test_a_server_that_stops_says_so_and_goes_on_later(apart, sarah):
         while server.get(f"/api/v1/tasks/{task['id']}").json()["data"]["status"] != "completed":
             assert clock.monotonic() < limit
             clock.sleep(0.1)
+        again = server.post(f"/api/v1/characters/{sarah['character_id']}/generate", json={"prompt": "later"}, headers=headers)
+        assert good(again, DRAWN)["id"] == task["id"]  # what the first request began
         assert credits(server) == before - 15
         server.assert_ledger_sums()
 
