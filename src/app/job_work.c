@@ -14,21 +14,28 @@
 
 /* ---- claiming ---- */
 
-static gboolean anything(Session *session, gboolean *found, const char *sql, Value value, GError **error) {
-  g_autoptr(Rows) rows = session_query(session, error, sql, value);
-  if (!rows)
-    return FALSE;
-  *found = rows_next(rows, error);
-  return rows_ended(rows);
+static gboolean anything(Rows *rows, gboolean *found, GError **error) {
+  *found = rows && rows_next(rows, error);
+  return rows && (*found || rows_ended(rows));
 }
 
-static gboolean look(App *app, const char *pool, gboolean *waiting, gboolean *lost, GError **error) {
+static gboolean anything_lost(Session *session, gboolean *lost, GError **error) {
+  g_autoptr(Rows) rows =
+      session_query(session, error, "SELECT 1 FROM jobs WHERE status = 'processing' AND lease < $1 LIMIT 1",
+                    integer(app_now()));
+  return anything(rows, lost, error);
+}
+
+static gboolean look(App *app, const char *pool, const char *kind, gboolean *waiting, gboolean *lost,
+                     GError **error) {
   g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
-  return session &&
-         anything(session, lost, "SELECT 1 FROM jobs WHERE status = 'processing' AND lease < $1 LIMIT 1",
-                  integer(app_now()), error) &&
-         anything(session, waiting, "SELECT 1 FROM jobs WHERE pool = $1 AND status = 'queued' LIMIT 1",
-                  text(pool), error);
+  if (!session || !anything_lost(session, lost, error))
+    return FALSE;
+  g_autoptr(Rows) rows = session_query(
+      session, error,
+      "SELECT 1 FROM jobs WHERE pool = $1 AND status = 'queued' AND ($2 = '' OR kind = $2) LIMIT 1",
+      text(pool), text(kind));
+  return anything(rows, waiting, error);
 }
 
 static gboolean subject_begins(Session *session, const Job *job, GError **error) {
@@ -48,17 +55,25 @@ static gint64 lease_until(const App *app) {
 }
 
 Job *job_claim(App *app, const char *pool, const char *worker, GError **error) {
+  return job_claim_kind(app, pool, NULL, worker, error);
+}
+
+Job *job_claim_kind(App *app, const char *pool, const char *kind, const char *worker, GError **error) {
   gboolean waiting = FALSE, lost = FALSE;
-  if (!look(app, pool, &waiting, &lost, error) || (lost && job_reap(app, error) < 0) || (!waiting && !lost))
+  if (!kind)
+    kind = "";
+  if (!look(app, pool, kind, &waiting, &lost, error) || (lost && job_reap(app, error) < 0) ||
+      (!waiting && !lost))
     return NULL;
   g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE_SOON, error);
   g_autoptr(Rows) rows =
-      session ? session_query(session, error,
-                              "UPDATE jobs SET status = 'processing', worker = $1, lease = $2, "
-                              "attempts = attempts + 1, started = COALESCE(started, $3) WHERE id = "
-                              "(SELECT id FROM jobs WHERE pool = $4 AND status = 'queued' "
-                              "ORDER BY priority DESC, created LIMIT 1) RETURNING " JOB_COLUMNS,
-                              text(worker), integer(lease_until(app)), integer(app_now()), text(pool))
+      session ? session_query(
+                    session, error,
+                    "UPDATE jobs SET status = 'processing', worker = $1, lease = $2, "
+                    "attempts = attempts + 1, started = COALESCE(started, $3) WHERE id = "
+                    "(SELECT id FROM jobs WHERE pool = $4 AND status = 'queued' AND ($5 = '' OR kind = $5) "
+                    "ORDER BY priority DESC, created LIMIT 1) RETURNING " JOB_COLUMNS,
+                    text(worker), integer(lease_until(app)), integer(app_now()), text(pool), text(kind))
               : NULL;
   if (!rows || !rows_next(rows, error))
     return NULL;
@@ -164,9 +179,7 @@ int job_reap(App *app, GError **error) {
   {
     gboolean lost = FALSE;
     g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
-    if (!session ||
-        !anything(session, &lost, "SELECT 1 FROM jobs WHERE status = 'processing' AND lease < $1 LIMIT 1",
-                  integer(app_now()), error))
+    if (!session || !anything_lost(session, &lost, error))
       return -1;
     if (!lost)
       return 0;

@@ -7,12 +7,26 @@
 static const char *const status_names[] = {"queued", "processing", "complete", "failed", "cancelled"};
 static const char *const kind_names[] = {"character", "scene", "render", "training", "generation"};
 
+static gboolean find(const char *const *names, gsize count, const char *name, int *found) {
+  for (gsize i = 0; name && i < count; i++)
+    if (g_str_equal(names[i], name)) {
+      *found = (int)i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
 const char *job_status_name(JobStatus status) {
   return status_names[status];
 }
 
 const char *job_kind_name(JobKind kind) {
   return kind_names[kind];
+}
+
+gboolean job_kind_known(const char *name) {
+  int kind;
+  return find(kind_names, G_N_ELEMENTS(kind_names), name, &kind);
 }
 
 void job_free(Job *job) {
@@ -29,15 +43,6 @@ void job_free(Job *job) {
 }
 
 /* ---- rows ---- */
-
-static gboolean find(const char *const *names, gsize count, const char *name, int *found) {
-  for (gsize i = 0; name && i < count; i++)
-    if (g_str_equal(names[i], name)) {
-      *found = (int)i;
-      return TRUE;
-    }
-  return FALSE;
-}
 
 static char *copy(const Rows *rows, int column) {
   return g_strdup(rows_text(rows, column));

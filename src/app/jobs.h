@@ -55,6 +55,9 @@ gboolean job_cancel_within(Session *session, const char *id, GError **error);
 /* The job to work on now (highest priority, then oldest), or NULL without an error when there is none.
  * worker: a name that no other process has. Also puts back what has lost its lease. */
 Job *job_claim(App *app, const char *pool, const char *worker, GError **error);
+/* The same among the jobs of one kind ("generation"); NULL: of all. */
+Job *job_claim_kind(App *app, const char *pool, const char *kind, const char *worker, GError **error);
+gboolean job_kind_known(const char *name);
 /* Prolongs the lease. checkpoint may be NULL (unchanged), result: what of the result is there already, kept
  * for the next attempt, or NULL. held becomes FALSE when the job is no longer this worker's (cancelled,
  * lost): stop then. */

@@ -14,8 +14,8 @@ static void on_signal(int number) {
   signal(number, SIG_DFL); /* a second one ends it at once, and its children with it */
 }
 
-static void work(App *app, const char *pool) {
-  WorkerOptions options = {.pool = pool, .grace = WORKER_GRACE};
+static void work(App *app, const char *pool, const char *kind) {
+  WorkerOptions options = {.pool = pool, .kind = kind, .grace = WORKER_GRACE};
   g_autoptr(Worker) worker = worker_new(app, &options);
   working = worker;
   signal(SIGINT, on_signal);
@@ -28,9 +28,12 @@ static void work(App *app, const char *pool) {
 
 int command_work(int argc, char **argv) {
   umask(077); /* the data folder is nobody else's business */
-  char *pool = NULL;
+  char *pool = NULL, *kind = NULL;
   const GOptionEntry own[] = {{"pool", 0, 0, G_OPTION_ARG_STRING, &pool,
                                "Whose jobs to do: V4_Preview, V3_Preview or identity", "NAME"},
+                              {"only", 0, 0, G_OPTION_ARG_STRING, &kind,
+                               "Only its jobs of this kind: character, scene, render, training or generation",
+                               "KIND"},
                               {NULL}};
   GError *error = NULL;
   g_auto(ServerSettings) settings = {0};
@@ -41,9 +44,13 @@ int command_work(int argc, char **argv) {
   else if (app && !pool)
     fault(&error, FAULT_USAGE, "say whose jobs to do: --pool %s, --pool %s or --pool %s.",
           RENDER_MODEL_VOLUMETRIC, RENDER_MODEL_FLAT, POOL_IDENTITY);
+  else if (app && kind && !job_kind_known(kind))
+    fault(&error, FAULT_USAGE, "--only is character, scene, render, training or generation, not \"%s\".",
+          kind);
   else if (app && (g_str_equal(pool, POOL_IDENTITY) || render_model_known(pool, &error)))
-    work(app, pool);
+    work(app, pool, kind);
   g_free(pool);
+  g_free(kind);
   g_free(common.models);
   return cli_finish("work", error);
 }

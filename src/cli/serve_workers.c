@@ -14,8 +14,8 @@
 
 typedef struct {
   ServeWorkers *all;
-  const char *pool;
-  GPid pid; /* 0 while it is not running */
+  const char *pool, *kind; /* kind NULL: all jobs of the pool */
+  GPid pid;                /* 0 while it is not running */
   guint timer;
   guint pause_ms;
   gint64 started;
@@ -27,7 +27,13 @@ struct ServeWorkers {
   gboolean stopping;
 };
 
-static const char *const pools[] = {RENDER_MODEL_VOLUMETRIC, RENDER_MODEL_FLAT, POOL_IDENTITY};
+/* A training takes minutes; whoever waits for pictures should not wait for it. */
+static const struct {
+  const char *pool, *kind;
+} posts[] = {{RENDER_MODEL_VOLUMETRIC, NULL},
+             {RENDER_MODEL_FLAT, NULL},
+             {POOL_IDENTITY, NULL},
+             {POOL_IDENTITY, "generation"}};
 
 static gboolean worker_start(gpointer data);
 
@@ -58,6 +64,10 @@ static gboolean worker_start(gpointer data) {
   g_ptr_array_extend(arguments, worker->all->arguments, NULL, NULL);
   g_ptr_array_add(arguments, (gpointer) "--pool");
   g_ptr_array_add(arguments, (gpointer)worker->pool);
+  if (worker->kind) {
+    g_ptr_array_add(arguments, (gpointer) "--only");
+    g_ptr_array_add(arguments, (gpointer)worker->kind);
+  }
   g_ptr_array_add(arguments, NULL);
   g_autoptr(GError) error = NULL;
   worker->started = g_get_monotonic_time();
@@ -83,10 +93,11 @@ ServeWorkers *serve_workers_start(const ServerSettings *settings, GError **error
   g_ptr_array_add(all->arguments, g_steal_pointer(&program));
   g_ptr_array_add(all->arguments, g_strdup("work"));
   server_settings_arguments(settings, all->arguments);
-  for (gsize pool = 0; pool < G_N_ELEMENTS(pools); pool++)
+  for (gsize post = 0; post < G_N_ELEMENTS(posts); post++)
     for (gint64 i = 0; i < settings->workers; i++) {
       Worker *worker = g_new0(Worker, 1);
-      *worker = (Worker){.all = all, .pool = pools[pool], .pause_ms = PAUSE_LEAST_MS};
+      *worker = (Worker){
+          .all = all, .pool = posts[post].pool, .kind = posts[post].kind, .pause_ms = PAUSE_LEAST_MS};
       g_ptr_array_add(all->workers, worker);
       worker_start(worker);
     }

@@ -4,8 +4,9 @@
 
 typedef struct ServeWorkers ServeWorkers;
 
-/* One process per pool, settings->workers of each. Call it on the thread that lives as long as the server:
- * the workers are told to stop when that thread ends, however it ends. Needs a running main loop afterwards.
+/* One process per pool, and one more that only draws in pool identity, settings->workers of each. Call it on
+ * the thread that lives as long as the server: the workers are told to stop when that thread ends, however it
+ * ends. Needs a running main loop afterwards.
  */
 ServeWorkers *serve_workers_start(const ServerSettings *settings, GError **error);
 /* Asks all of them to finish or hand back what they do; waits until they have ended. */

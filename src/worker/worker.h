@@ -9,6 +9,7 @@
 
 typedef struct {
   const char *pool;
+  const char *kind;    /* only jobs of this kind ("generation"); NULL: all of the pool */
   const char *program; /* path of troupe for the engines; NULL: this process's own executable */
   gint64 grace;        /* seconds that a running job has to come to its end when the worker is stopped */
   gboolean quiet;      /* no log */

@@ -197,6 +197,20 @@ static void the_queue_is_in_order(void **state) {
   assert_null(error);
 }
 
+static void jobs_of_one_kind(void **state) {
+  g_autoptr(GError) error = NULL;
+  Company *company = *state;
+  g_autofree char *id = insert(company);
+  g_autoptr(Job) none = job_claim_kind(company->app, POOL, "generation", "worker", &error);
+  assert_null(none);
+  assert_null(error);
+  g_autoptr(Job) job = job_claim_kind(company->app, POOL, "render", "worker", &error);
+  must(job);
+  assert_string_equal(job->id, id);
+  assert_true(job_kind_known("training"));
+  assert_false(job_kind_known("dance"));
+}
+
 static void nothing_is_left_of_what_cannot_be_paid(void **state) {
   Company *company = *state;
   gint64 most = COMPANY_CREDITS / PRICE;
@@ -544,6 +558,7 @@ int main(int count, char **arguments) {
       TEST(a_job_is_cancelled),
       TEST(unknown_jobs_are_not_found),
       TEST(the_queue_is_in_order),
+      TEST(jobs_of_one_kind),
       TEST(nothing_is_left_of_what_cannot_be_paid),
       TEST(unfinished_jobs_are_counted),
       TEST(a_lost_lease_puts_the_job_back),

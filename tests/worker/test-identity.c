@@ -327,6 +327,28 @@ static void test_killed_again_and_again(void **state) {
   assert_balanced(company);
 }
 
+/* Who waits for a picture does not wait for somebody's training. */
+static void test_drawing_beside_a_training(void **state) {
+  Company *company = *state;
+  g_autofree char *id = train(company, NULL, 7), *other = NULL, *known = NULL;
+  work_once(company);
+  other = train_long(company);
+  g_autoptr(TrainingRow) row = training(company, other);
+  g_autoptr(Worker) worker = hire(company, NULL);
+  GThread *thread = g_thread_new("worker", step, worker);
+  await_checkpoint(company, row->job, &known);
+  const WorkerOptions options = {.pool = POOL_IDENTITY, .kind = "generation", .quiet = TRUE};
+  g_autoptr(Worker) artist = worker_new(company->app, &options);
+  assert_false(worker_step(artist));
+  g_autofree char *task = draw(company, id, 1, 1);
+  assert_true(worker_step(artist));
+  g_autoptr(Job) drawn = look(company, task);
+  g_autoptr(TrainingRow) still = training(company, other);
+  assert_int_equal(drawn->status, JOB_COMPLETE);
+  assert_string_equal(still->status, "training");
+  g_thread_join(thread);
+}
+
 static void test_deleted_while_it_trains(void **state) {
   GError *error = NULL;
   Company *company = *state;
@@ -413,9 +435,10 @@ static void test_lora_of_another_model(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rich_setup, company_teardown)
   const struct CMUnitTest tests[] = {
-      TEST(test_train_and_draw),          TEST(test_stop_and_go_on),      TEST(test_killed_again_and_again),
-      TEST(test_deleted_while_it_trains), TEST(test_engine_that_crashes), TEST(test_numbers_that_break),
-      TEST(test_lora_of_another_model),
+      TEST(test_train_and_draw),          TEST(test_stop_and_go_on),
+      TEST(test_killed_again_and_again),  TEST(test_drawing_beside_a_training),
+      TEST(test_deleted_while_it_trains), TEST(test_engine_that_crashes),
+      TEST(test_numbers_that_break),      TEST(test_lora_of_another_model),
   };
   cmocka_set_test_filter(g_getenv("TEST_ONLY"));
   return cmocka_run_group_tests(tests, setup_models, teardown_models);
