@@ -1,24 +1,18 @@
-/* The parent's side. The task goes in as a file without a name (memfd), so that nothing can block or break
- * while it is handed over. What comes back is read with poll, a little at a time, so that a cancellation is
- * seen within a moment. The child leads a process group of its own: what is killed is the group.
+/* The parent's side. What comes back is read with poll, a little at a time, so that a cancellation is seen
+ * within a moment. The child leads a process group of its own: what is killed is the group.
  *
  * What the child says is not trusted: it may have been taken over by a hostile file. Lines are limited,
  * parsed strictly, and only shapes that are expected are used. */
 #include "engine/child.h"
-#include "engine/cores.h"
+#include "engine/start.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEFAULT_MEMORY (8 * G_GINT64_CONSTANT(1073741824))
-#define DEFAULT_CPU_SECONDS 3600
 #define DEFAULT_SILENCE 120
 #define POLL_MS 50
 #define MAX_LINE (4 * 1024 * 1024)
@@ -111,103 +105,15 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Child, child_clear)
 
 /* --- starting --- */
 
-/* What the child learns of this process's environment: next to nothing. */
-static char **environment(const ChildLimits *limits) {
-  static const char *const kept[] = {"TROUPE_MODELS", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"};
-  GPtrArray *list = g_ptr_array_new();
-  g_ptr_array_add(list, g_strdup("LC_ALL=C.UTF-8"));
-  g_ptr_array_add(list, g_strdup("HOME=/nonexistent"));
-  g_ptr_array_add(list, g_strconcat("TMPDIR=", limits->writable ? limits->writable : "/nonexistent", NULL));
-  g_ptr_array_add(list, g_strdup("GIO_USE_VFS=local"));
-  g_ptr_array_add(list, g_strdup("OPENBLAS_NUM_THREADS=1"));  /* its threads would begin before main() */
-  g_ptr_array_add(list, g_strdup("OMP_WAIT_POLICY=passive")); /* others want the processors too */
-  for (gsize i = 0; i < G_N_ELEMENTS(kept); i++)
-    if (g_getenv(kept[i]))
-      g_ptr_array_add(list, g_strconcat(kept[i], "=", g_getenv(kept[i]), NULL));
-  g_ptr_array_add(list, NULL);
-  return (char **)g_ptr_array_free(list, FALSE);
-}
-
-/* The task with its limits, as the child reads it. */
-static char *letter(json_t *task, const ChildLimits *limits, const Cores *cores) {
-  json_t *cpus = json_array();
-  for (guint i = 0; i < cores->cpus->len; i++)
-    json_array_append_new(cpus, json_integer(g_array_index(cores->cpus, int, i)));
-  json_t *object =
-      json_pack("{s:O, s:s?, s:s?, s:I, s:I, s:i, s:o}", "task", task, "models", limits->models, "writable",
-                limits->writable, "memory", (json_int_t)(limits->memory ? limits->memory : DEFAULT_MEMORY),
-                "cpu_seconds", (json_int_t)(limits->cpu_seconds ? limits->cpu_seconds : DEFAULT_CPU_SECONDS),
-                "parent", (int)getpid(), "cpus", cpus);
-  char *text = json_dumps(object, JSON_COMPACT);
-  json_decref(object);
-  return text;
-}
-
-static int write_letter(const char *text, GError **error) {
-  int fd = text ? memfd_create("task", MFD_CLOEXEC) : -1;
-  gsize length = text ? strlen(text) : 0;
-  if (fd >= 0 && write(fd, text, length) == (ssize_t)length && lseek(fd, 0, SEEK_SET) == 0)
-    return fd;
-  fault(error, FAULT_INTERNAL, "A task cannot be handed over: %s.", g_strerror(errno));
-  close_fd(&fd);
-  return -1;
-}
-
-static int spawn(const char *program, int in, int out, int err, char **environ_list, pid_t *pid) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  char *const arguments[] = {(char *)"troupe", (char *)"engine", NULL};
-  int bad = posix_spawn(pid, program, &actions, &attributes, arguments, environ_list);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  return bad;
-}
-
-static const char *program_of(const ChildLimits *limits) {
-  const char *named = g_getenv("TROUPE_PROGRAM");
-  if (limits->program)
-    return limits->program;
-  return named && *named ? named : "/proc/self/exe";
-}
-
 static gboolean start(Child *child, json_t *task, const ChildLimits *limits, GError **error) {
-  int words[2] = {-1, -1}, murmurs[2] = {-1, -1};
+  Engine engine;
   cores_take(&child->cores, limits->cores);
-  char *text = letter(task, limits, &child->cores);
-  int in = write_letter(text, error);
-  free(text);
-  if (in < 0)
+  if (!engine_start(task, limits, &child->cores, &engine, error))
     return FALSE;
-  if (pipe2(words, O_CLOEXEC) != 0 || pipe2(murmurs, O_CLOEXEC) != 0) {
-    fault(error, FAULT_INTERNAL, "A pipe to the engine cannot be made: %s.", g_strerror(errno));
-  } else {
-    g_auto(GStrv) environ_list = environment(limits);
-    int bad = spawn(program_of(limits), in, words[1], murmurs[1], environ_list, &child->pid);
-    if (bad) {
-      child->pid = 0;
-      fault(error, FAULT_INTERNAL, "The engine cannot be started: %s.", g_strerror(bad));
-    }
-  }
-  child->words = words[0];
-  child->murmurs = murmurs[0];
-  close_fd(&words[1]);
-  close_fd(&murmurs[1]);
-  close(in);
-  return child->pid != 0;
+  child->pid = engine.pid;
+  child->words = engine.words;
+  child->murmurs = engine.murmurs;
+  return TRUE;
 }
 
 /* --- listening --- */
@@ -340,7 +246,7 @@ gboolean child_run(json_t *task, const ChildLimits *limits, ChildOutcome *outcom
   *outcome = (ChildOutcome){0};
   if (!progress_continue(progress, error))
     return FALSE;
-  gint64 now = g_get_monotonic_time(), cpu = limits->cpu_seconds ? limits->cpu_seconds : DEFAULT_CPU_SECONDS;
+  gint64 now = g_get_monotonic_time(), cpu = limits->cpu_seconds ? limits->cpu_seconds : CHILD_CPU_SECONDS;
   g_auto(Child) child = {.words = -1, .murmurs = -1};
   child.line = g_byte_array_new();
   child.murmur = g_string_new(NULL);

@@ -48,18 +48,33 @@
 #include "base/progress.h"
 #include <jansson.h>
 
+#define CHILD_MEMORY (8 * G_GINT64_CONSTANT(1073741824))
+#define CHILD_CPU_SECONDS 3600
+
+typedef struct ChildSpare ChildSpare;
+
 typedef struct {
   const char
       *program; /* path of troupe; NULL: what TROUPE_PROGRAM names, else this process's own executable */
   const char *models;   /* folder of the networks, or NULL */
   const char *writable; /* folder in which the task may write: its scratch, in which all its outputs lie; NULL
                            for none */
-  gint64 memory;        /* bytes of address space; 0: 8 GiB */
-  gint64 cpu_seconds;   /* 0: 3600 */
+  gint64 memory;        /* bytes of address space; 0: CHILD_MEMORY */
+  gint64 cpu_seconds;   /* 0: CHILD_CPU_SECONDS */
   gint64 silence;       /* seconds without a line until it is given up; 0: 120 */
   gint64 seconds;       /* in all, by the clock on the wall; 0: twice the processor time */
   int cores;            /* it is held on so many processors; 0: all. Different children get different ones */
+  ChildSpare *spare;    /* where an engine may wait already, or NULL */
 } ChildLimits;
+
+/* An engine that was started ahead of its task, of the same program. An engine takes 50 to 90 ms to load its
+ * libraries; whoever waits for work has that time. It has touched no input, and ends with this process. Any
+ * thread may use it. program: as in ChildLimits. */
+ChildSpare *child_spare_new(const char *program);
+/* Starts it where there is none. It is the calling thread with which an engine dies. */
+void child_spare_ready(ChildSpare *spare);
+void child_spare_free(ChildSpare *spare);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChildSpare, child_spare_free)
 
 typedef struct {
   json_t *result; /* of a task that ended well */

@@ -255,6 +255,9 @@ int child_main(void) {
           stderr);
     return 2;
   }
+  /* Of one that waited for its task, the environment says nothing about it yet. */
+  const char *writable = json_string_value(json_object_get(letter, "writable"));
+  g_setenv("TMPDIR", writable ? writable : "/nonexistent", TRUE);
   g_autoptr(GError) error = NULL;
   g_autoptr(Chunks) chunks = NULL;
   if (chunks_wanted(json_object_get(letter, "task")))

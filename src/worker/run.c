@@ -408,6 +408,7 @@ json_t *run_step(Run *run, const Step *step, GError **error) {
   g_autoptr(Progress) progress = progress_new(on_progress, &meter);
   meter.progress = progress;
   ChildLimits limits = {.program = run->place.program,
+                        .spare = run->place.spare,
                         .models = settings->models,
                         .writable = run->scratch,
                         .memory = settings->engine_memory,

@@ -15,6 +15,7 @@ typedef struct Run Run;
 typedef struct {
   App *app;
   const char *program;
+  ChildSpare *spare; /* or NULL */
   const Log *log;
   volatile gint *stopping;
   volatile gint *walls_told; /* the log has said what engines are locked in with */

@@ -1,5 +1,6 @@
 /* The loop: claim, work, end. While there is nothing to do it looks at a number that changes with every
- * commit, and claims when it has changed, or every second, since a lease can run out without any. */
+ * commit, and claims when it has changed, or every second, since a lease can run out without any. Meanwhile
+ * an engine loads for the next job. */
 #include "worker/worker.h"
 #include "worker/kinds.h"
 
@@ -18,6 +19,7 @@ struct Worker {
   WorkerOptions options;
   char *name;
   Log log;
+  ChildSpare *spare;
   volatile gint stopping, walls_told;
 };
 
@@ -33,6 +35,7 @@ Worker *worker_new(App *app, const WorkerOptions *options) {
   worker->app = app;
   worker->options = *options;
   worker->name = g_strdup_printf("%s:%d:%.8s", g_get_host_name(), (int)getpid(), id);
+  worker->spare = child_spare_new(options->program);
   worker->log = (Log){options->pool, worker->name, options->quiet};
   return worker;
 }
@@ -40,6 +43,7 @@ Worker *worker_new(App *app, const WorkerOptions *options) {
 void worker_free(Worker *worker) {
   if (!worker)
     return;
+  child_spare_free(worker->spare);
   g_free(worker->name);
   g_free(worker);
 }
@@ -106,6 +110,7 @@ static void end_badly(Worker *worker, Run *run, const Job *job, const GError *wh
 static void work(Worker *worker, const Job *job) {
   RunPlace place = {.app = worker->app,
                     .program = worker->options.program,
+                    .spare = worker->spare,
                     .log = &worker->log,
                     .stopping = &worker->stopping,
                     .walls_told = &worker->walls_told,
@@ -132,7 +137,7 @@ static void work(Worker *worker, const Job *job) {
 /* -1 when the store is in trouble. */
 static int claim_and_work(Worker *worker) {
   g_autoptr(GError) error = NULL;
-  g_autoptr(Job) job = job_claim_kind(worker->app, worker->options.pool, worker->options.kind, worker->name, &error);
+  g_autoptr(Job) job = job_claim(worker->app, worker->options.pool, worker->name, &error);
   if (error)
     log_say(&worker->log, "error", NULL, "no job can be claimed: %s", error->message);
   if (job)
@@ -150,6 +155,7 @@ void worker_run(Worker *worker) {
   while (!g_atomic_int_get(&worker->stopping)) {
     gint64 version = database_version(worker->app->database), now = g_get_monotonic_time();
     if (version == seen && now - asked < CLAIM_US) {
+      child_spare_ready(worker->spare);
       g_usleep(LOOK_US);
       continue;
     }

@@ -213,6 +213,13 @@ static char *await_begun(const char *place, int count) {
   return NULL;
 }
 
+/* Its whole group, until it can be seen to have ended. */
+static void kill_and_await(int pid) {
+  siginfo_t ended;
+  kill(-pid, SIGKILL);
+  assert_int_equal(waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT), 0);
+}
+
 static void test_spare(void **state) {
   g_autofree char *place = material_path("begun"), *letter = material_path("letter"),
                   *text = g_strdup_printf("echo $$ >> %s; cat > %s; echo '{\"result\": {}}'", place, letter),
@@ -229,7 +236,7 @@ static void test_spare(void **state) {
       child_spare_ready(spare);
       g_autofree char *pids = await_begun(place, i + 1);
       if (i == 3)
-        kill(atoi(strrchr(g_strchomp(pids), '\n') + 1), SIGKILL);
+        kill_and_await(atoi(strrchr(g_strchomp(pids), '\n') + 1));
     }
     g_auto(ChildOutcome) outcome = {0};
     g_autofree char *said = NULL;
