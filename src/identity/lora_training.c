@@ -6,14 +6,11 @@
  * workers, each with gradients of its own, which are added up in the workers' order. How many there are
  * depends on the network alone, so that the sums do too.
  *
- * The history of all steps is part of the checkpoint, so that the log can be written again as it was. */
-#include "identity/lora_training.h"
+ * Log and checkpoint are written by lora_record.c. */
+#include "identity/lora_training_private.h"
 
-#include "identity/checkpoint.h"
 #include "identity/noise.h"
-#include <glib/gstdio.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #define HELD_TIMES 8 /* at which a held-out picture is looked at */
@@ -21,16 +18,8 @@
 #define CAPTION_STREAM FLOW_FREE
 /* Purposes of the random numbers; each has a seed of its own. */
 enum { SEED_SAMPLES, SEED_ORDER, SEED_REPLAY_ORDER };
-#define HISTORY_COLUMNS 4
 #define SMOOTH .9        /* of the loss that is shown */
-#define WORKERS 2        /* of a small network */
 #define LARGE_WIDTH 1024 /* whose operations use all threads by themselves */
-
-typedef struct {
-  TransformerRun *run;
-  FlowLoss *flow;
-  Lora *lora; /* the matrices of the training's, gradients of its own; the first worker's is the training's */
-} Worker;
 
 typedef enum { PASS_LEARN, PASS_PRESERVE, PASS_LOOK } Pass;
 typedef struct {
@@ -38,32 +27,6 @@ typedef struct {
   Pass pass;
   double loss;
 } Work;
-
-struct LoraTraining {
-  const Dataset *dataset;
-  const Recipe *recipe;
-  char *identity; /* what a checkpoint must say */
-  char *checkpoint, *log_path;
-  FILE *log;
-  Lora *lora;
-  GArray *parameters; /* of lora */
-  Optimiser *optimiser;
-  Worker workers[WORKERS];
-  int worker_count;
-  int replay;      /* a step */
-  gint64 step;     /* done */
-  gint64 kept;     /* steps of the last checkpoint, -1: none */
-  GArray *history; /* LoraStep */
-  gboolean broken; /* a step failed: what is in memory is not to be kept */
-  /* With held-out pictures: */
-  float *best; /* all parameters when it did best */
-  double best_held;
-  gint64 best_step, looks_since; /* looks without anything better */
-  struct {
-    guint32 *at;
-    gint64 round; /* that is shuffled in it */
-  } order[2];
-};
 
 static guint64 seed_for(guint64 seed, guint32 purpose) {
   const guint32 counter[4] = {purpose, 0x6c6f7261, 0, 0}, key[2] = {(guint32)seed, (guint32)(seed >> 32)};
@@ -73,7 +36,7 @@ static guint64 seed_for(guint64 seed, guint32 purpose) {
 }
 
 static int worker_count(const TransformerShape *shape) {
-  return shape->hidden < LARGE_WIDTH ? WORKERS : 1;
+  return shape->hidden < LARGE_WIDTH ? LORA_TRAINING_WORKERS : 1;
 }
 
 /* --- memory --- */
@@ -92,116 +55,6 @@ gint64 lora_training_bytes(const TransformerShape *shape, const Recipe *recipe, 
   return workers * (transformer_run_bytes(shape, n_image, n_text, TRUE, arithmetic) +
                     flow_bytes(shape, n_image, n_text)) +
          copies * adapter_numbers(shape, recipe->rank) * (gint64)sizeof(float);
-}
-
-/* --- log --- */
-
-static gboolean log_failed(const LoraTraining *training, GError **error) {
-  return fault(error, FAULT_OUTPUT, "%s cannot be written.", training->log_path);
-}
-
-static void log_line(FILE *log, gint64 step, const LoraStep *line) {
-  char number[4][G_ASCII_DTOSTR_BUF_SIZE];
-  const double values[] = {line->loss, line->rate, line->norm, line->held};
-  for (int i = 0; i < 4; i++)
-    g_ascii_formatd(number[i], sizeof number[i], "%.7g", values[i]);
-  fprintf(log, "%" G_GINT64_FORMAT ",%s,%s,%s,%s\n", step, number[0], number[1], number[2],
-          isnan(line->held) ? "" : number[3]);
-}
-
-/* From the beginning, with what the checkpoint knows: lines of steps that were lost go. */
-static gboolean open_log(LoraTraining *training, GError **error) {
-  if (!training->log_path)
-    return TRUE;
-  if (!(training->log = g_fopen(training->log_path, "w")))
-    return log_failed(training, error);
-  fputs("step,loss,learning_rate,gradient_norm,held_out_loss\n", training->log);
-  for (guint i = 0; i < training->history->len; i++)
-    log_line(training->log, i + 1, &g_array_index(training->history, LoraStep, i));
-  return fflush(training->log) == 0 || log_failed(training, error);
-}
-
-static gboolean add_line(LoraTraining *training, const LoraStep *line, GError **error) {
-  g_array_append_val(training->history, *line);
-  if (!training->log)
-    return TRUE;
-  log_line(training->log, training->step, line);
-  return fflush(training->log) == 0 || log_failed(training, error);
-}
-
-/* --- state --- */
-
-static gint64 parameter_count(const LoraTraining *training) {
-  gint64 count = 0;
-  for (guint i = 0; i < training->parameters->len; i++) {
-    const Parameter *parameter = &g_array_index(training->parameters, Parameter, i);
-    count += parameter->rows * parameter->cols;
-  }
-  return count;
-}
-
-static void copy_parameters(LoraTraining *training, gboolean back) {
-  float *at = training->best;
-  for (guint i = 0; i < training->parameters->len; i++) {
-    const Parameter *parameter = &g_array_index(training->parameters, Parameter, i);
-    gsize count = (gsize)(parameter->rows * parameter->cols);
-    memcpy(back ? parameter->value : at, back ? at : parameter->value, sizeof *at * count);
-    at += count;
-  }
-}
-
-gboolean lora_training_save(LoraTraining *training, GError **error) {
-  if (training->broken)
-    return fault(error, FAULT_NETWORK, "A training whose numbers broke cannot be kept.");
-  if (!training->checkpoint || training->kept == training->step)
-    return TRUE;
-  g_autoptr(SafetensorsWriter) writer =
-      checkpoint_begin(training->optimiser, training->identity, training->step);
-  const double held[] = {training->best_held, (double)training->best_step, (double)training->looks_since};
-  safetensors_add(writer, "history", DTYPE_F64, (gint64[]){training->history->len, HISTORY_COLUMNS}, 2,
-                  training->history->data);
-  if (training->best) {
-    safetensors_add(writer, "held", DTYPE_F64, (gint64[]){G_N_ELEMENTS(held)}, 1, held);
-    safetensors_add(writer, "best", DTYPE_F32, (gint64[]){parameter_count(training)}, 1, training->best);
-  }
-  if (!checkpoint_write(writer, training->checkpoint, error))
-    return FALSE;
-  training->kept = training->step;
-  return TRUE;
-}
-
-static gboolean load_held(LoraTraining *training, const Safetensors *file, GError **error) {
-  gint64 count = parameter_count(training);
-  const double *held = safetensors_get(file, "held", DTYPE_F64, (gint64[]){3}, 1, error);
-  const float *best = held ? safetensors_get(file, "best", DTYPE_F32, &count, 1, error) : NULL;
-  if (!best)
-    return FALSE;
-  if (!(held[1] >= 0 && held[1] <= (double)training->step && held[2] >= 0 && held[2] <= RECIPE_MAX_STEPS))
-    return fault(error, FAULT_INPUT, "%s is damaged; remove it to begin anew.", training->checkpoint);
-  training->best_held = held[0];
-  training->best_step = (gint64)held[1];
-  training->looks_since = (gint64)held[2];
-  memcpy(training->best, best, sizeof *best * (gsize)count);
-  return TRUE;
-}
-
-static gboolean resume(LoraTraining *training, GError **error) {
-  g_autoptr(Safetensors) file = NULL;
-  if (!training->checkpoint)
-    return TRUE;
-  if (!checkpoint_open(training->checkpoint, training->identity, training->optimiser, &training->step, &file,
-                       error))
-    return FALSE;
-  if (!file)
-    return TRUE;
-  training->kept = training->step;
-  gint64 rows = training->step;
-  const LoraStep *history =
-      safetensors_get(file, "history", DTYPE_F64, (gint64[]){rows, HISTORY_COLUMNS}, 2, error);
-  if (!history)
-    return FALSE;
-  g_array_append_vals(training->history, history, (guint)rows);
-  return !training->best || load_held(training, file, error);
 }
 
 /* --- opening --- */
@@ -308,8 +161,8 @@ LoraTraining *lora_training_open(const Transformer *transformer, const Dataset *
   training->parameters = lora_parameters(training->lora);
   training->optimiser = optimiser_new(training->parameters, &setup->recipe->optimiser);
   if (dataset->parts[DATASET_HELD]->len)
-    training->best = g_new0(float, (gsize)parameter_count(training));
-  if (!resume(training, error) || !open_log(training, error))
+    training->best = g_new0(float, (gsize)lora_record_numbers(training));
+  if (!lora_record_resume(training, error) || !lora_record_open_log(training, error))
     return NULL;
   return g_steal_pointer(&training);
 }
@@ -446,7 +299,7 @@ static double look(LoraTraining *training) {
     training->best_held = held;
     training->best_step = training->step;
     training->looks_since = 0;
-    copy_parameters(training, FALSE);
+    lora_record_best(training, FALSE);
   } else {
     training->looks_since++;
   }
@@ -498,7 +351,7 @@ gboolean lora_training_step(LoraTraining *training, GError **error) {
     return broke(training, "a weight is", error);
   training->step++;
   line.held = look(training);
-  return add_line(training, &line, error);
+  return lora_record_add(training, &line, error);
 }
 
 gint64 lora_training_steps(const LoraTraining *training) {
@@ -520,7 +373,7 @@ const Lora *lora_training_lora(const LoraTraining *training) {
 gint64 lora_training_take_best(LoraTraining *training) {
   if (!training->best || !training->best_step)
     return training->step;
-  copy_parameters(training, TRUE);
+  lora_record_best(training, TRUE);
   training->broken = TRUE;
   return training->best_step;
 }
