@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import shutil
+import signal
 import socket
 import sqlite3
 import threading
@@ -674,6 +675,29 @@ def test_a_server_that_stops_says_so_and_goes_on_later(apart, sarah):
         again = server.post(f"/api/v1/characters/{sarah['character_id']}/generate", json={"prompt": "later"}, headers=headers)
         assert good(again, DRAWN)["id"] == task["id"]  # what the first request began
         assert credits(server) == before - 15
+        server.assert_ledger_sums()
+
+
+def test_a_server_that_is_killed(apart, sarah):
+    """Whoever waited sends the same request again, and has the images of the first one."""
+    server = apart(workers=0)
+    path, body, headers = f"/api/v1/characters/{sarah['character_id']}/generate", {"prompt": "killed"}, {"Idempotency-Key": "killed"}
+
+    def ask():
+        with pytest.raises(requests.ConnectionError):
+            server.post(path, json=body, headers=headers)
+
+    with server:
+        before = credits(server)
+        client = threading.Thread(target=ask)
+        client.start()
+        clock.sleep(0.7)
+        server.stop(signal.SIGKILL)
+        client.join()
+    server.options.update(workers=1)
+    with server:
+        made = good(server.post(path, json=body, headers=headers), DRAWN, credits_remaining=before - 15)
+        assert server.rows("SELECT id FROM jobs WHERE prompt = 'killed'") == [{"id": made["id"]}]
         server.assert_ledger_sums()
 
 
