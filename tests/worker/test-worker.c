@@ -201,6 +201,28 @@ static void test_character_of_several_pictures(void **state) {
   expect_tidy(company);
 }
 
+/* One that was waiting when this version was installed. */
+static void test_character_job_of_older_times(void **state) {
+  Company *company = *state;
+  GError *error = NULL;
+  gint64 price;
+  CharacterRequest wanted = {.name = "Ada", .image = file(company, "image", material.picture)};
+  g_autoptr(CharacterRow) made = NULL;
+  assert_true(character_create(company->app, company->caller, &wanted, &made, &price, &error));
+  {
+    g_autofree char *spec = g_strdup_printf("{\"picture\":\"%s\"}", made->picture);
+    g_autoptr(Session) session = database_begin(company->app->database, DATABASE_WRITE, &error);
+    assert_true(session_run(session, &error, "UPDATE jobs SET spec = $1", text(spec)) &&
+                session_run(session, &error, "UPDATE characters SET pictures = NULL") &&
+                session_commit(session, &error));
+  }
+  work_once(company);
+  g_autoptr(CharacterRow) ada = character_get(company->app, company->caller->account, made->id, &error);
+  assert_string_equal(ada->status, "ready");
+  assert_string_equal(ada->picture, made->picture);
+  assert_int_equal(json_array_size(ada->pictures), 1);
+}
+
 static void test_render_on_demand(void **state) {
   Company *company = *state;
   RenderRequest request = {0};
@@ -470,6 +492,7 @@ int main(void) {
       TEST(test_nothing_to_do),
       TEST(test_character_and_scene),
       TEST(test_character_of_several_pictures),
+      TEST(test_character_job_of_older_times),
       TEST(test_render_on_demand),
       TEST(test_one_core),
       TEST(test_fast),
