@@ -397,18 +397,18 @@ static void test_cancel(void **state) {
   expect_tidy(company);
 }
 
-/* A part that dies takes the others with it, and the next attempt draws all of it. */
-static void test_chunk_that_dies(void **state) {
-  Company *company = *state;
+/* Whoever of them dies takes the others with it, and the next attempt draws all of it. */
+static void kill_in_the_middle(Company *company, gboolean first_process) {
   RenderRequest request = {.fast = TRUE};
   g_autofree char *id = make_render(company, &request);
   g_autoptr(Worker) worker = hire(company, NULL);
   GThread *thread = g_thread_new("worker", step, worker);
   int chunks[2];
   await_chunks(chunks);
-  assert_int_equal(kill(chunks[0], SIGKILL), 0);
+  g_autofree char *chunk = g_strdup_printf("%d", chunks[0]);
+  assert_int_equal(kill(first_process ? parent_of(chunk) : chunks[0], SIGKILL), 0);
   g_thread_join(thread);
-  assert_false(runs(chunks[1]));
+  assert_false(runs(chunks[0]) || runs(chunks[1]));
   assert_int_equal(children(), 0);
   g_autoptr(Job) handed_back = look(company, id);
   assert_int_equal(handed_back->status, JOB_QUEUED);
@@ -419,6 +419,14 @@ static void test_chunk_that_dies(void **state) {
   g_autoptr(Job) job = look(company, id);
   expect_complete(job);
   expect_tidy(company);
+}
+
+static void test_chunk_that_dies(void **state) {
+  kill_in_the_middle(*state, FALSE);
+}
+
+static void test_first_process_that_dies(void **state) {
+  kill_in_the_middle(*state, TRUE);
 }
 
 static void test_cancel_of_chunks(void **state) {
@@ -500,6 +508,7 @@ int main(void) {
       TEST(test_engine_that_crashes),
       TEST(test_cancel),
       TEST(test_chunk_that_dies),
+      TEST(test_first_process_that_dies),
       TEST(test_cancel_of_chunks),
       TEST(test_stop_and_go_on),
       TEST(test_lost_job),
