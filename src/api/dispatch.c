@@ -112,6 +112,15 @@ static void preflight(Request *request, const char *allow) {
   answer_header(answer, "Access-Control-Max-Age", "86400");
 }
 
+/* By as much of the path as could be read. */
+const Dialect *guess_dialect(Request *request) {
+  guint count = request->segment_count ? request->segment_count : SEGMENTS_MAX + 1;
+  Match match =
+      router_find(request->api->router, "", request->path, request->segments, count, key_of(request));
+  g_free(match.allow);
+  return match.dialect;
+}
+
 static gboolean find_route(Request *request, GError **error) {
   Match match = router_find(request->api->router, request->method, request->path, request->segments,
                             request->segment_count, key_of(request));

@@ -55,7 +55,7 @@ static void refuse_request(Request *request, GError *error) {
   if (request->answer)
     answer_free(request->answer);
   if (!request->dialect)
-    request->dialect = router_find(request->api->router, "", request->path, NULL, SEGMENTS_MAX + 1, NULL).dialect;
+    request->dialect = guess_dialect(request);
   request->answer = answer_error(request, error);
   g_clear_pointer(&request->body, body_free);
 }

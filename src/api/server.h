@@ -34,5 +34,7 @@ void dispatch(Request *request);
 /* Keeps the promise: takes the answer. interrupted: what was begun goes on without it, so that an
  * Idempotency-Key must not be free for another try. */
 void dispatch_answer(Request *request, Answer *answer, gboolean interrupted);
+/* Who answers a request that was refused before its route was known. */
+const Dialect *guess_dialect(Request *request);
 /* Key, scope, rate, route, body: what can be checked before the body comes. FALSE with *error. */
 gboolean admit(Request *request, GError **error);
