@@ -110,12 +110,13 @@ static json_t *character_facts(const CharacterRow *row, const TrainingRow *train
 
 json_t *vicsee_character(const App *app, const CharacterRow *row, const TrainingRow *training) {
   json_t *object = character_facts(row, training);
-  json_t *more =
-      json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "description", shape_text(row->description), "rig_status",
-                row->status, "thumbnail_url", shape_thumbnail(app, row->folder, shape_link_seconds(app)),
-                "inspection", row->report ? json_incref(row->report) : json_null(), "chosen_image",
-                row->report ? json_integer(row->chosen) : json_null(), "training",
-                training ? training_object(app, training) : json_null());
+  json_t *more = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "description", shape_text(row->description),
+                           "rig_status", row->status, "rig_error",
+                           row->error ? failure("RIG_FAILED", row->error_code, row->error) : json_null(),
+                           "thumbnail_url", shape_thumbnail(app, row->folder, shape_link_seconds(app)),
+                           "inspection", row->report ? json_incref(row->report) : json_null(), "chosen_image",
+                           row->report ? json_integer(row->chosen) : json_null(), "training",
+                           training ? training_object(app, training) : json_null());
   json_object_update(object, more);
   json_decref(more);
   return object;

@@ -3,6 +3,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import requests
 from models import make_toy, poison
 from serving import Server
 from shapes import assert_shape, integer, link, list_of, matching, null, nullable, number, one_of, shape, text, time, truth, uuid
+from test_openapi import OPERATIONS, assert_documented
 
 FAILURE = {"code": matching("[A-Z_]+"), "key": matching("[a-z_]+"), "message": text}
 TRAINING = {"job_id": text, "progress": number, "step": integer, "steps": nullable(integer), "loss": nullable(number), "model": text, "class": text, "credits": integer,
@@ -23,8 +25,8 @@ TRAINING = {"job_id": text, "progress": number, "step": integer, "steps": nullab
             "completed_at": nullable(time)}
 SIX = {"character_id": uuid, "name": text, "trigger_word": text, "status": one_of("training", "ready", "failed"), "image_count": integer, "created_at": time}
 STARTED = {**SIX, "credits_used": one_of(500), "job_id": text}
-CHARACTER = {**SIX, "description": nullable(text), "rig_status": one_of("pending", "processing", "ready", "failed"), "thumbnail_url": nullable(link),
-             "inspection": lambda value: value is None or isinstance(value, list), "chosen_image": nullable(integer), "training": nullable(shape(**TRAINING))}
+CHARACTER = {**SIX, "description": nullable(text), "rig_status": one_of("pending", "processing", "ready", "failed"), "rig_error": nullable(shape(**FAILURE)), "thumbnail_url": nullable(link),
+             "inspection": nullable(list_of(lambda value: {"verdict", "remarks", "readable"} <= set(value))), "chosen_image": nullable(integer), "training": nullable(shape(**TRAINING))}
 IMAGES = shape(images=list_of(shape(url=link)))
 DRAWN = {"id": matching("task_.+"), "character_id": uuid, "status": one_of("completed"), "output": IMAGES, "credits_used": integer, "credits_remaining": integer, "created_at": time,
          "seed": integer}
@@ -38,11 +40,20 @@ PRICED = {"dry_run": one_of(True), "valid": one_of(True), "credits": integer}
 ASPECTS = ["1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3"]
 
 
+def described(answer):
+    """Nothing that happens here is outside the description."""
+    path, method = urlparse(answer.url).path, answer.request.method.lower()
+    for pattern, known in OPERATIONS:
+        if known == method and re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(pattern)), path) and answer.status_code < 500:
+            return assert_documented(pattern, method, answer)
+
+
 def good(answer, keys, **exactly):
     assert answer.status_code == 200, answer.text
     assert_shape(answer.json(), {"success": one_of(True), "data": lambda value: isinstance(value, dict)})
     assert answer.headers["Content-Type"] == "application/json"
     assert_limits(answer)
+    described(answer)
     assert_shape(answer.json()["data"], keys, **exactly)
     return answer.json()["data"]
 
@@ -51,6 +62,7 @@ def refused(answer, status, code, *words):
     assert answer.status_code == status, answer.text
     assert_shape(answer.json(), {"success": one_of(False), "error": shape(code=one_of(code), message=text)})
     assert_limits(answer)
+    described(answer)
     for word in words:
         assert word.lower() in answer.json()["error"]["message"].lower(), answer.text
     return answer.json()["error"]["message"]
