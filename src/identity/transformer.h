@@ -61,7 +61,7 @@ void transformer_forward(TransformerRun *run, const TransformerInput *input, con
 /* After a forward of the same input on a training run: d_velocity [n_image, channels] (zero where there is no
  * loss) to gradients, which are added to: of the LoRA (lora_gradients) and, for a trainable transformer, of
  * all weights (transformer_gradients). Activations inside the blocks are computed again, so that only the
- * blocks' inputs are kept. d_text [n_text, context] may be NULL. */
+ * blocks' inputs are kept, but for small networks' single blocks. d_text [n_text, context] may be NULL. */
 void transformer_backward(TransformerRun *run, const TransformerInput *input, Lora *lora,
                           const float *d_velocity, float *d_text);
 
@@ -74,6 +74,9 @@ typedef struct {
 /* (transfer full; element Parameter; value and gradient are borrowed) */
 GArray *transformer_parameters(Transformer *transformer);
 
+/* From here on all blocks are computed again in the backward, even where there is room to keep what they
+ * gave; for tests. */
+void transformer_run_forget(TransformerRun *run);
 /* From here on the run keeps copies of activations and of their gradients, for tests. */
 void transformer_run_keep(TransformerRun *run);
 /* Named activations of the last forward ("double0.img", "single1", "vec", …), and their gradients after a

@@ -1,4 +1,5 @@
-/* Backward: the blocks from the last to the first. Each is computed again from its kept input, then taken
+/* Backward: the blocks from the last to the first. Each is computed again from its kept input (the single
+ * blocks of small networks have kept what they gave), then taken
  * apart in the opposite order of its forward; the gradient of the stream is one array that is turned from
  * that of the block's output into that of its input in place. Modulations are shared by the blocks, so their
  * gradients add up and go through the conditioning vector once, at the end; where only adapters inside the
@@ -101,6 +102,7 @@ void single_backward(const Pass *pass, int block, const float *x, float *d) {
   linear_backward(pass, &single->linear1, run->mod, run->d_wide, n, FALSE, run->d_mod);
   op_layernorm_mod_d(x, run->d_mod, n, h, modulation + h, TRUE, d, chunk(pass, d_modulation, 1),
                      chunk(pass, d_modulation, 0));
+  run_use(run, &run->own);
 }
 
 /* From the stream's end back to the attention's result. */

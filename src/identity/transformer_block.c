@@ -160,13 +160,20 @@ static void single_join(const Pass *pass, int block, const float *x) {
 void single_forward(const Pass *pass, int block, float *x) {
   TransformerRun *run = pass->run;
   gint64 h = run->transformer->shape.hidden;
+  if (run->singles)
+    run_use(run, &run->singles[block]);
   single_join(pass, block, x);
   linear_forward(pass, &run->transformer->singles[block].linear2, run->joined, pass->n, run->out);
   op_gate(run->single_modulation + 2 * h, run->out, pass->n, h, x);
+  run_use(run, &run->own);
 }
 
 void single_again(const Pass *pass, int block, const float *x) {
   TransformerRun *run = pass->run;
+  if (run->singles) {
+    run_use(run, &run->singles[block]);
+    return;
+  }
   single_join(pass, block, x);
   if (pass->conditioning)
     linear_forward(pass, &run->transformer->singles[block].linear2, run->joined, pass->n, run->out);

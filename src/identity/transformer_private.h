@@ -72,6 +72,11 @@ void parameter_clear(gpointer data);
 
 /* --- memory of a run --- */
 
+/* What a block's backward needs beside its input. */
+typedef struct {
+  float *mod, *wide, *joined, *out, *lse, *raw;
+} Activations;
+
 struct TransformerRun {
   const Transformer *transformer;
   Arithmetic arithmetic;
@@ -95,6 +100,10 @@ struct TransformerRun {
   float *out;    /* [T, H] before the gate */
   float *lse;    /* [heads, T] */
   float *low;    /* [T, LORA_CHUNK] */
+  /* Small networks keep what every single block gave, so that it need not be computed again; then mod, wide,
+   * joined, out, lse and raw are those of the block that is worked on, else and between them the run's own.
+   */
+  Activations own, *singles; /* singles: NULL where nothing is kept */
 
   /* Training only. */
   float *mod2, *out2, *middle; /* [T, H] of the double blocks' second half */
@@ -107,6 +116,15 @@ struct TransformerRun {
 
   GHashTable *taps; /* name -> GArray of float, where activations are kept for tests */
 };
+
+static inline void run_use(TransformerRun *run, const Activations *a) {
+  run->mod = a->mod;
+  run->wide = a->wide;
+  run->joined = a->joined;
+  run->out = a->out;
+  run->lse = a->lse;
+  run->raw = a->raw;
+}
 
 /* What a block works on at the moment: the rows of this pass. */
 typedef struct {

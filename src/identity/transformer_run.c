@@ -6,6 +6,7 @@
 
 #define ALIGNMENT 64
 #define TOKENS_MAX (1 << 20)
+#define KEEP_BYTES (64 << 20) /* up to which single blocks keep what they gave */
 
 typedef struct {
   guint8 *base; /* NULL: count only */
@@ -40,12 +41,30 @@ static void carve_conditioning(Carve *carve, TransformerRun *run, gint64 h, gboo
   take(carve, &run->d_final_modulation, 2, h);
 }
 
+static void carve_activations(Carve *carve, Activations *a, const TransformerShape *shape, gint64 n,
+                              gboolean training) {
+  gint64 h = shape->hidden, m = shape->mlp;
+  take(carve, &a->mod, n, h);
+  take(carve, &a->wide, n, 3 * h + 2 * m);
+  take(carve, &a->joined, n, h + m);
+  take(carve, &a->out, n, h);
+  take(carve, &a->lse, shape->heads, n);
+  if (training)
+    take(carve, &a->raw, n, 2 * h);
+}
+
+static gboolean keeps_singles(const TransformerShape *shape, gint64 n, gboolean training) {
+  Carve carve = {NULL};
+  Activations counted = {NULL};
+  carve_activations(&carve, &counted, shape, n, TRUE);
+  return training && carve.used * shape->singles <= KEEP_BYTES;
+}
+
 static void carve_training(Carve *carve, TransformerRun *run, const TransformerShape *shape, gint64 n) {
   gint64 h = shape->hidden, m = shape->mlp;
   take(carve, &run->mod2, n, h);
   take(carve, &run->out2, n, h);
   take(carve, &run->middle, n, h);
-  take(carve, &run->raw, n, 2 * h);
   take(carve, &run->d, n, h);
   take(carve, &run->d_out, n, h);
   take(carve, &run->d_mod, n, h);
@@ -56,7 +75,7 @@ static void carve_training(Carve *carve, TransformerRun *run, const TransformerS
 
 static gint64 carve_run(TransformerRun *run, const TransformerShape *shape, gint64 n, gboolean training) {
   Carve carve = {.base = run->memory};
-  gint64 h = shape->hidden, m = shape->mlp, states = training ? shape->doubles + shape->singles + 1 : 1;
+  gint64 h = shape->hidden, states = training ? shape->doubles + shape->singles + 1 : 1;
   carve_conditioning(&carve, run, h, training);
   take(&carve, &run->cos, n, shape->head / 2);
   take(&carve, &run->sin, n, shape->head / 2);
@@ -66,12 +85,13 @@ static gint64 carve_run(TransformerRun *run, const TransformerShape *shape, gint
     if (run->kept)
       run->kept[i] = state;
   }
-  take(&carve, &run->mod, n, h);
-  take(&carve, &run->wide, n, 3 * h + 2 * m);
-  take(&carve, &run->joined, n, h + m);
-  take(&carve, &run->out, n, h);
-  take(&carve, &run->lse, shape->heads, n);
+  carve_activations(&carve, &run->own, shape, n, training);
+  run_use(run, &run->own);
   take(&carve, &run->low, n, LORA_CHUNK);
+  for (gint64 i = 0; i < shape->singles && keeps_singles(shape, n, training); i++) {
+    Activations counted;
+    carve_activations(&carve, run->singles ? &run->singles[i] : &counted, shape, n, training);
+  }
   if (training)
     carve_training(&carve, run, shape, n);
   return carve.used;
@@ -117,6 +137,8 @@ TransformerRun *transformer_run_new(const Transformer *transformer, gint64 n_ima
                       (double)bytes / 1e9, n_image + n_text);
   }
   run->kept = g_new0(float *, (gsize)(shape->doubles + shape->singles + 1));
+  if (keeps_singles(shape, n_image + n_text, training))
+    run->singles = g_new0(Activations, (gsize)shape->singles + 1);
   carve_run(run, shape, n_image + n_text, training);
   return g_steal_pointer(&run);
 }
@@ -126,11 +148,16 @@ void transformer_run_free(TransformerRun *run) {
     return;
   g_clear_pointer(&run->taps, g_hash_table_unref);
   g_free(run->kept);
+  g_free(run->singles);
   free(run->memory);
   g_free(run);
 }
 
 /* --- activations for tests --- */
+
+void transformer_run_forget(TransformerRun *run) {
+  g_clear_pointer(&run->singles, g_free);
+}
 
 void transformer_run_keep(TransformerRun *run) {
   if (!run->taps)

@@ -48,6 +48,28 @@ static void all_weights(void **state) {
   assert_true(text <= GRADIENT_TOLERANCE);
 }
 
+/* What single blocks kept and what is computed again are the same numbers. */
+static void keeping_changes_nothing(void **state) {
+  g_autoptr(Safetensors) file = golden_open("a_grad_full.safetensors");
+  g_autoptr(GPtrArray) first = g_ptr_array_new_with_free_func(g_free);
+  for (int forget = 0; forget < 2; forget++) {
+    g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", TRUE);
+    g_autoptr(TransformerRun) run = case_run(transformer, 24, 7, TRUE, ARITHMETIC_F32);
+    if (forget)
+      transformer_run_forget(run);
+    case_step(run, file, "g1", NULL, NULL);
+    g_autoptr(GArray) parameters = transformer_parameters(transformer);
+    for (guint i = 0; i < parameters->len; i++) {
+      const Parameter *parameter = &g_array_index(parameters, Parameter, i);
+      gsize bytes = sizeof(float) * (gsize)(parameter->rows * parameter->cols);
+      if (forget)
+        assert_memory_equal(first->pdata[i], parameter->gradient, bytes);
+      else
+        g_ptr_array_add(first, g_memdup2(parameter->gradient, bytes));
+    }
+  }
+}
+
 static void norms_with_a_reference(void **state) {
   g_autoptr(Safetensors) file = golden_open("a_grad_full.safetensors");
   g_autoptr(Transformer) transformer = case_transformer("a_model.safetensors", TRUE);
@@ -167,6 +189,7 @@ static void threads_change_nothing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_weights),
+      cmocka_unit_test(keeping_changes_nothing),
       cmocka_unit_test(norms_with_a_reference),
       cmocka_unit_test(streams_and_conditioning),
       cmocka_unit_test(adapters),
