@@ -16,8 +16,8 @@ DESCRIPTION = json.loads((ROOT / "web/openapi.json").read_text())
 METHODS = ("get", "post", "patch", "put", "delete")
 OPERATIONS = [(path, method) for path, item in DESCRIPTION["paths"].items() for method in METHODS if method in item]
 EXAMPLES = 20  # of each operation
-FEW = 8  # of those whose requests bring many pictures
-FEW_PATHS = ("/api/v1/characters/create", "/api/v1/characters/{character_id}/train")
+FEW = 8  # of those whose requests bring pictures and videos
+FEW_PATHS = ("/api/v1/characters/create", "/api/v1/characters/{character_id}/train", "/api/characters", "/api/templates/{template_id}/generate", "/api/generations")
 
 
 def test_the_description_validates():
@@ -97,9 +97,14 @@ def requests_of(draw, path, method, world):
             headers["Range"] = draw(st.sampled_from(["bytes=0-3", "bytes=-5", "bytes=999999999-", "bytes=x", "lines=1-2"]))
     if path.startswith("/files/") and careful:
         target, query = draw(st.sampled_from(world["links"])), {}
+    if path.startswith("/uploads/") and careful:
+        target, query = world["place"], {}
     key = "good" if careful else draw(st.sampled_from(["good", "good", "good", "none", "wrong"]))
     if key != "none":
-        headers["Authorization"] = "Bearer " + (world["key"] if key == "good" else "sk-wrong")
+        keys = {"good": [world["key"]], "wrong": ["sk-wrong"]}
+        if "Prism" in operation["tags"]:
+            keys = {"good": [world["key"], world["prism"]], "wrong": ["sk-wrong", "prism_sk_wrong"]}
+        headers["Authorization"] = "Bearer " + draw(st.sampled_from(keys[key]))
     if method == "post" and draw(st.integers(0, 9)) == 0:
         headers["Idempotency-Key"] = draw(st.text("abcdefgh", min_size=1, max_size=2))
     options = {"params": query, "headers": headers}
@@ -126,6 +131,10 @@ ENOUGH = {
     "/api/v1/characters/{character_id}/generate": [("prompt",), ("prompt", "aspect_ratio", "num_outputs", "seed")],
     "/api/v1/generate": [("model", "prompt"), ("model", "input"), ("model", "prompt", "options")],
     "/api/v1/upload": [("contentType",), ("contentType", "sizeBytes")],
+    "/api/characters": [("name", "images"), ("name", "description", "images[]", "images")],
+    "/api/templates/{template_id}/generate": [("variables",), ("variables", "character_variables"), ("character", "variables", "seed")],
+    "/api/generations": [("prompt", "modelName", "characterReferenceImageKeys", "sourceVideoKey"), ("prompt", "modelName", "characterId", "referenceVideoKeys", "hasAudio"), ("prompt", "modelName", "duration")],
+    "/api/s3/presign-upload": [("kind", "contentType"), ("kind", "contentType", "fileName")],
 }
 
 
@@ -136,6 +145,8 @@ def bodies(draw, path, contents, world, careful):
         return {}
     if kind == "text/plain":
         return {"data": b"hello", "extra": {"Content-Type": draw(st.sampled_from(["text/plain", "application/xml", "multipart/form-data", "application/json"]))}}
+    if "properties" not in resolve(contents[kind]["schema"]):
+        return {"data": draw(st.sampled_from([world["picture"][1], *(data for _, data in world["files"])])), "extra": {"Content-Type": kind.replace("*", "png" if careful else "jpeg")}}
     properties = resolve(contents[kind]["schema"])["properties"]
     wanted = [name for name in draw(st.sampled_from(ENOUGH[path])) if name in properties]
     if careful:
@@ -144,7 +155,7 @@ def bodies(draw, path, contents, world, careful):
         wanted += [name for name in properties if draw(st.integers(0, 4)) == 0]
     fields, files = {}, {}
     for name in dict.fromkeys(wanted):
-        if "contentMediaType" in properties[name]:
+        if "contentMediaType" in properties[name].get("items", properties[name]):
             good = world["video" if "video" in name else "picture"]
             files[name] = good if careful else draw(st.sampled_from([good, *world["files"]]))
         else:
@@ -152,6 +163,7 @@ def bodies(draw, path, contents, world, careful):
     if kind == "application/json":
         return {"json": {name: value if careful else draw(st.sampled_from([value, value, value, 7, None, [value], True])) for name, value in fields.items()}}
     if kind == "multipart/form-data":
+        fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
         return {"data": fields, "files": files or {"unknown": ("a", b"x")}}
     return {"data": fields} if fields else {"data": "a=b", "extra": {"Content-Type": kind}}
 
@@ -199,8 +211,16 @@ def world(tmp_path_factory, character_png, material, scene):
         known.update({"task_id": [job["job_id"], queued[0], *tasks], "image_urls": [[image] * (10 if models else 9)], "trigger_word": ["adaz"], "contentType": ["image/png"],
                       ("/api/v1/generate", "model"): models or ["none"], ("/api/v1/generate", "input"): [{"prompt": "a fox"}, {"prompt": "a fox", "aspect_ratio": "3:2"}],
                       ("/api/v1/generate", "options"): [{"aspectRatio": "2:3"}, {}], **{(path, "model"): models or ["none"] for path in FEW_PATHS}})
+        prism = server.new_key("--dialect=prism")
+        places = [server.post("/api/s3/presign-upload", json={"kind": "upload", "contentType": kind}).json() for kind in ("image/png", "image/png", "video/mp4")]
+        for place, data in zip(places[1:], (picture, video)):
+            assert requests.put(place["upload_url"], data=data, headers={"Content-Type": place["content_type"]}).status_code == 200
+        use = "/api/templates/{template_id}/generate"
+        known.update({"generation_id": jobs, "q": ["ada", "dance"], "category": ["general"], "images": [[image]], "modelName": ["V4_Preview", *models], "characterId": [character["id"]],
+                      (use, "template_id"): [template], (use, "variables"): [{"character": image}, {"character": image, "background": "solid"}], "character_variables": [{"character": character["id"]}],
+                      "characterReferenceImageKeys": [[places[1]["s3_key"]]], "sourceVideoKey": [places[2]["s3_key"]], "referenceVideoKeys": [[places[2]["s3_key"]]]})
         files = [("a.png", b""), ("a.png", b"no picture"), ("v.mp4", video[:2000])]
-        yield {"server": server, "url": server.url, "key": server.key, "known": known, "files": files, "picture": ("a.png", picture), "video": ("v.mp4", video),
+        yield {"server": server, "url": server.url, "key": server.key, "known": known, "files": files, "picture": ("a.png", picture), "video": ("v.mp4", video), "prism": prism, "place": path_of(places[0]["upload_url"]),
                "links": [path_of(link) for link in (image, film, done["mask_cdn_url"])]}
 
 
