@@ -286,6 +286,18 @@ gboolean character_update(App *app, const char *account, const char *id, const c
   return session_commit(session, error);
 }
 
+gboolean character_inspected(App *app, const Job *job, const json_t *report, int chosen, GError **error) {
+  g_autofree char *report_text = json_dumps(report, JSON_COMPACT | JSON_REAL_PRECISION(6));
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE_SOON, error);
+  return session &&
+         session_run(
+             session, error,
+             "UPDATE characters SET report = $1, chosen = $2 WHERE id = $3 AND job = $4 AND deleted IS "
+             "NULL",
+             text(report_text), integer(chosen), text(job->subject), text(job->id)) &&
+         session_commit(session, error);
+}
+
 gboolean character_publish(App *app, const char *account, const char *id, gboolean published,
                            GError **error) {
   g_autoptr(Session) session = database_begin(app->database, DATABASE_WRITE, error);

@@ -1,10 +1,10 @@
 /* Characters of an account.
  *
  * A Character has one to thirty pictures. Its rig is made from one of them by a job: spec {"pictures":
- * [OBJECT…]}; result {"folder": OBJECT, "chosen": INDEX, "report": […], "notes": […]}. chosen: the best
- * picture of the whole body, as the inspection of all of them finds; report: what it said of each
- * (identity/inspect.h). Holds: "picture" (the chosen one; the first before), "picture-0" …, "folder". What a
- * Training adds is in app/trainings.h. */
+ * [OBJECT…]}; result {"folder": OBJECT, "notes": […]}. Before that, where there are several, chosen becomes
+ * the best picture of the whole body, as the inspection of all of them finds, and report what it said of each
+ * (identity/inspect_json.h); both stay when no rig can be made. Holds: "picture" (the chosen one; the first
+ * before), "picture-0" …, "folder". What a Training adds is in app/trainings.h. */
 #pragma once
 #include "app/inputs.h"
 #include "app/jobs.h"
@@ -53,6 +53,9 @@ GPtrArray *character_list(App *app, const char *account, const char *q, gboolean
                           int offset, gint64 *total, GError **error);
 /* One that this account may use: its own, or a published one. REFUSAL_CHARACTER. */
 CharacterRow *character_usable(Session *session, const char *account, const char *id, GError **error);
+/* What the worker of its job has found before the rig is made: report is borrowed. Nothing happens when the
+ * Character is gone, or is another job's by now. */
+gboolean character_inspected(App *app, const Job *job, const json_t *report, int chosen, GError **error);
 /* Everybody may see and use it from now on, or not any more. REFUSAL_CHARACTER. */
 gboolean character_publish(App *app, const char *account, const char *id, gboolean published, GError **error);
 /* name or description NULL: unchanged. */

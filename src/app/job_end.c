@@ -79,15 +79,12 @@ static gboolean scene_facts(Session *session, const Job *job, const json_t *resu
 
 static gboolean end_character(Session *session, const Job *job, const JobEnd *end, gint64 charge, gint64 now,
                               gint64 *changed, GError **error) {
-  const json_t *report = json_object_get(end->result, "report");
-  g_autofree char *report_text = report ? json_dumps(report, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
   return session_run_counted(
       session, error, changed,
-      "UPDATE characters SET status = $1, error = $2, error_code = $3, completed = $4, credits = $5, "
-      "report = $6, chosen = $7 WHERE id = $8 AND deleted IS NULL",
+      "UPDATE characters SET status = $1, error = $2, error_code = $3, completed = $4, credits = $5 "
+      "WHERE id = $6 AND deleted IS NULL",
       text(end->status == JOB_COMPLETE ? "ready" : "failed"), text(end->error), text(end->error_code),
-      integer(now), integer(charge), text(report_text),
-      integer(json_integer_value(json_object_get(end->result, "chosen"))), text(job->subject));
+      integer(now), integer(charge), text(job->subject));
 }
 
 static gboolean end_scene(Session *session, const Job *job, const JobEnd *end, gint64 now, gint64 *changed,

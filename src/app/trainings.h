@@ -2,9 +2,10 @@
  *
  * Job JOB_TRAINING, subject the Character. Spec: {"pictures": [OBJECT…], "trigger", "class", "model", "seed",
  * "steps" or absent}. While it runs the job's partial result holds {"step", "steps", "loss", "previews":
- * OBJECT or absent, "checkpoint": OBJECT or absent}; the next attempt goes on from the checkpoint. Result:
- * {"lora": OBJECT, "chart": OBJECT, "previews": OBJECT, "steps", "loss", "notes": […]}; held by the
- * Character in the roles "lora", "chart", "previews". */
+ * OBJECT or absent, "checkpoint": OBJECT or absent}; the next attempt goes on from the checkpoint, a folder.
+ * Result: {"lora": OBJECT, "chart": OBJECT, "previews": OBJECT, "steps", "loss", "notes": […]}; held by the
+ * Character in the roles "lora", "chart", "previews". A Character that is trained again keeps what it has
+ * until the new Training has ended well, and can be drawn meanwhile. */
 #pragma once
 #include "app/characters.h"
 
@@ -47,7 +48,8 @@ typedef struct {
 /* In this order: fields, number of pictures, their URLs, credits, downloads and looks; then Character, rig
  * job (free) and training job in one transaction. A Character whose training runs already:
  * REFUSAL_CONFLICT. REFUSAL_PICTURES_FEW, _MANY, REFUSAL_URL_FORM, REFUSAL_URL, REFUSAL_PICTURE_*,
- * REFUSAL_TRIGGER, REFUSAL_MODEL, REFUSAL_CREDITS, REFUSAL_CHARACTER. *row stays NULL for a dry run. */
+ * REFUSAL_TRIGGER, REFUSAL_MODEL, REFUSAL_TRAINER (nothing here can train), REFUSAL_CREDITS,
+ * REFUSAL_CHARACTER. *row stays NULL for a dry run. */
 gboolean training_create(App *app, const Caller *caller, const TrainingRequest *request, CharacterRow **row,
                          gint64 *price, GError **error);
 /* NULL without an error when the Character was never trained. */

@@ -1,5 +1,6 @@
 /* Making a Character or a Scene: one child each; where a Character has several pictures, one before it that
  * looks at them. */
+#include "app/characters.h"
 #include "worker/kinds.h"
 
 const char *spec_string(Run *run, const char *key) {
@@ -42,8 +43,9 @@ static gboolean make(Run *run, json_t *task, const char *out, int part, Yield *y
   return TRUE;
 }
 
-/* Which of several pictures shows most of the body, and what is to be said of each. */
-static gboolean choose(Run *run, const json_t *pictures, json_t **report, size_t *chosen, GError **error) {
+/* Which of several pictures shows most of the body; what was found of each is told at once, for it says why
+ * when none is good enough. */
+static gboolean choose(Run *run, const json_t *pictures, size_t *chosen, GError **error) {
   json_t *paths = json_array(), *item;
   size_t i;
   json_auto_t *task = json_pack("{s:s, s:o}", "do", "inspect", "pictures", paths);
@@ -58,36 +60,29 @@ static gboolean choose(Run *run, const json_t *pictures, json_t **report, size_t
   if (!result)
     return FALSE;
   json_int_t best = json_integer_value(json_object_get(result, "chosen"));
+  const json_t *report = json_object_get(result, "pictures");
   *chosen = best >= 0 && best < (json_int_t)json_array_size(pictures) ? (size_t)best : 0;
-  *report = json_incref(json_object_get(result, "pictures"));
-  return TRUE;
-}
-
-static gboolean make_character(Run *run, const json_t *pictures, size_t chosen, int part, Yield *yield,
-                               GError **error) {
-  g_autofree char *out = run_path(run, "character");
-  const char *picture = json_string_value(json_array_get(pictures, chosen));
-  json_auto_t *task = character_task(run, picture, out, error);
-  if (!task || !make(run, task, out, part, yield, error))
-    return FALSE;
-  json_object_set_new(yield->result, "chosen", json_integer((json_int_t)chosen));
-  json_object_set_new(yield->objects, "picture", json_string(picture));
-  return TRUE;
+  return json_array_size(report) != json_array_size(pictures)
+             ? fault(error, FAULT_INTERNAL, "The engine lost count of the pictures.")
+             : character_inspected(run_app(run), run_job(run), report, (int)*chosen, error);
 }
 
 gboolean character_work(Run *run, Yield *yield, GError **error) {
-  const double one[] = {1}, two[] = {1, 1};
+  const double parts[] = {1, 1};
   const char *only = spec_string(run, "picture"); /* in jobs of the time when there was one */
   json_t *given = json_object_get(run_job(run)->spec, "pictures");
-  json_auto_t *pictures = given ? json_incref(given) : json_pack("[s]", only ? only : ""), *report = NULL;
+  json_auto_t *pictures = given ? json_incref(given) : json_pack("[s]", only ? only : "");
   size_t chosen = 0;
   gboolean several = json_array_size(pictures) > 1;
-  run_parts(run, several ? two : one, several ? 2 : 1);
-  if ((several && !choose(run, pictures, &report, &chosen, error)) ||
-      !make_character(run, pictures, chosen, several, yield, error))
+  run_parts(run, parts, several ? 2 : 1);
+  if (several && !choose(run, pictures, &chosen, error))
     return FALSE;
-  if (report)
-    json_object_set(yield->result, "report", report);
+  const char *picture = json_string_value(json_array_get(pictures, chosen));
+  g_autofree char *out = run_path(run, "character");
+  json_auto_t *task = character_task(run, picture, out, error);
+  if (!task || !make(run, task, out, several, yield, error))
+    return FALSE;
+  json_object_set_new(yield->objects, "picture", json_string(picture)); /* of the rig from now on */
   return TRUE;
 }
 

@@ -511,10 +511,14 @@ static void test_chosen_picture(void **state) {
   assert_null(row->report);
   g_autoptr(Job) job = claim(company, "V4_Preview");
   gboolean held;
-  json_auto_t *result = json_pack("{s:i, s:[{s:s}, {s:s}, {s:s}]}", "chosen", 2, "report", "verdict",
-                                  "replace", "verdict", "usable", "verdict", "good");
+  json_auto_t *report =
+      json_pack("[{s:s}, {s:s}, {s:s}]", "verdict", "replace", "verdict", "usable", "verdict", "good");
+  must(character_inspected(company->app, job, report, 2, &error));
+  g_autoptr(CharacterRow) seen = character_get(company->app, company->caller->account, row->id, &error);
+  assert_int_equal(json_array_size(seen->report), 3);
+  assert_string_equal(seen->status, "processing");
   json_auto_t *objects = json_pack("{s:s, s:s}", "folder", LORA, "picture", IMAGE);
-  must(job_complete(company->app, job, result, objects, 0, &held, &error) && held);
+  must(job_complete(company->app, job, NULL, objects, 0, &held, &error) && held);
   g_autoptr(CharacterRow) ready = character_get(company->app, company->caller->account, row->id, &error);
   assert_string_equal(ready->status, "ready");
   assert_int_equal(ready->chosen, 2);
