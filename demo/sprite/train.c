@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef struct {
-  gint64 steps, batch, seed, hidden, doubles, singles, fit;
+  gint64 steps, until, batch, seed, hidden, doubles, singles, fit;
   double rate, power, average, minutes, limit;
   int size;
 } Options;
@@ -70,7 +70,8 @@ static gboolean train(Trainer *trainer, const Options *o, const char *folder, FI
   double loss = 0;
   gint64 first = trainer_steps(trainer);
   TrainerReport report;
-  while (trainer_steps(trainer) < o->steps && !stopped) {
+  gint64 end = o->until > 0 ? MIN(o->until, o->steps) : o->steps;
+  while (trainer_steps(trainer) < end && !stopped) {
     if (!trainer_step(trainer, &report, error))
       return FALSE;
     gint64 now = g_get_monotonic_time();
@@ -148,6 +149,7 @@ int main(int argc, char **argv) {
                .size = 128};
   GOptionEntry entries[] = {
       {"steps", 0, 0, G_OPTION_ARG_INT64, &o.steps, "Length of the training and of its rate's cosine", "N"},
+      {"until", 0, 0, G_OPTION_ARG_INT64, &o.until, "End after this step, before the cosine does", "N"},
       {"batch", 0, 0, G_OPTION_ARG_INT64, &o.batch, "Samples a step (default 48)", "N"},
       {"seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Another training", "N"},
       {"hidden", 0, 0, G_OPTION_ARG_INT64, &o.hidden, "Width, a multiple of 64 (default 192)", "N"},
