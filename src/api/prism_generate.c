@@ -369,7 +369,8 @@ static gboolean shelf_take(Request *request, Shelf *shelf, const char *field, co
   return TRUE;
 }
 
-static gboolean make_render(Request *request, const Wish *wish, Job **job, gint64 *price, GError **error) {
+static gboolean make_render(Request *request, const Caller *caller, const Wish *wish, Job **job,
+                            gint64 *price, GError **error) {
   const char *mode;
   g_auto(Shelf) shelf = {g_ptr_array_new_with_free_func((GDestroyNotify)draft_file_free)};
   RenderRequest render = {.ref_image = {.field = "characterReferenceImageKeys"},
@@ -394,11 +395,11 @@ static gboolean make_render(Request *request, const Wish *wish, Job **job, gint6
     return FALSE;
   return shelf_take(request, &shelf, "sourceVideoKey", wish->videos->pdata[0], INPUT_VIDEO,
                     &render.driving_video, error) &&
-         render_create(request_app(request), request_caller(request), &render, job, price, &mode, error);
+         render_create(request_app(request), caller, &render, job, price, &mode, error);
 }
 
-static gboolean make_image(Request *request, const Wish *wish, gint64 number, Job **job, gint64 *price,
-                           GError **error) {
+static gboolean make_image(Request *request, const Caller *caller, const Wish *wish, gint64 number, Job **job,
+                           gint64 *price, GError **error) {
   App *app = request_app(request);
   g_autoptr(GPtrArray) objects = g_ptr_array_new_with_free_func(g_free);
   gboolean shaped = wish->aspect && !g_str_equal(wish->aspect, "auto");
@@ -423,7 +424,7 @@ static gboolean make_image(Request *request, const Wish *wish, gint64 number, Jo
                                   .dialect = dialect_prism.name,
                                   .id_prefix = ID_PREFIX,
                                   .dry_run = wish->dry_run};
-  return generation_create(app, request_caller(request), &generation, job, price, error);
+  return generation_create(app, caller, &generation, job, price, error);
 }
 
 /* What was made of a request that fails after all. */
@@ -433,18 +434,35 @@ static void take_back(Request *request, GPtrArray *jobs) {
                         request_caller(request)->account, NULL));
 }
 
-/* One job for each; the first tells the price, and whether all can be paid. */
+/* The caller of one of several jobs: each has a name of its own under the request's Idempotency-Key, with a
+ * letter that no key can have. name (transfer full) must outlive it. */
+static Caller caller_of(const Caller *whole, gint64 number, char **name) {
+  Caller caller = *whole;
+  *name = whole->request ? g_strdup_printf("%s\t%" G_GINT64_FORMAT, whole->request, number) : NULL;
+  if (number > 0)
+    caller.request = *name;
+  return caller;
+}
+
+/* Whether the others can be paid too, once the price is known from the first; not asked again of what was
+ * made by an attempt that was cut short. */
+static gboolean others_affordable(Request *request, const Wish *wish, gint64 price, GError **error) {
+  const Caller *caller = request_caller(request);
+  gint64 left = wish->dry_run ? wish->count : wish->count - 1;
+  return caller->again || asset_affordable(request_app(request), caller->account, price * left, error);
+}
+
+/* One job for each. */
 static gboolean make_all(Request *request, const Wish *wish, GPtrArray *jobs, gint64 *price, GError **error) {
-  const char *account = request_caller(request)->account;
   for (gint64 i = 0; i < wish->count; i++) {
     Job *job = NULL;
-    gboolean good = is_renderer(wish->model) ? make_render(request, wish, &job, price, error)
-                                             : make_image(request, wish, i, &job, price, error);
+    g_autofree char *name = NULL;
+    Caller caller = caller_of(request_caller(request), i, &name);
+    gboolean good = is_renderer(wish->model) ? make_render(request, &caller, wish, &job, price, error)
+                                             : make_image(request, &caller, wish, i, &job, price, error);
     if (job)
       g_ptr_array_add(jobs, job);
-    if (!good ||
-        (i == 0 && !asset_affordable(request_app(request), account,
-                                     *price * (wish->dry_run ? wish->count : wish->count - 1), error)))
+    if (!good || (i == 0 && !others_affordable(request, wish, *price, error)))
       return FALSE;
     if (wish->dry_run)
       return TRUE;
