@@ -1,10 +1,8 @@
 #include "api/vicsee_pictures.h"
 
 #include "app/drafts.h"
-#include "app/uploads.h"
 #include <string.h>
 
-#define UPLOADS "/uploads/"
 #define DATA_MOST 64 /* entries of a list that are looked into; more are never taken */
 
 void pictures_clear(Pictures *pictures) {
@@ -13,30 +11,12 @@ void pictures_clear(Pictures *pictures) {
   g_clear_pointer(&pictures->drafts, g_ptr_array_unref);
 }
 
-/* The key in the public URL of one of our uploads (transfer full), or NULL. */
-static char *upload_key(const App *app, const char *url) {
-  const char *root = app->settings->public_url;
-  if (!root || !g_str_has_prefix(url, root) || !g_str_has_prefix(url + strlen(root), UPLOADS))
-    return NULL;
-  const char *key = url + strlen(root) + strlen(UPLOADS);
-  return g_strndup(key, strcspn(key, "?#"));
-}
-
-/* NULL without an error where the URL is none of the account's uploads: then it is fetched like any other. */
-static DraftFile *draft_of_upload(Request *request, const char *name, const char *url, GError **error) {
-  App *app = request_app(request);
-  g_autofree char *key = upload_key(app, url);
-  g_autofree char *object =
-      key ? upload_object(app, request_caller(request)->account, name, key, INPUT_PICTURE, NULL) : NULL;
-  return object ? draft_of_object(app, object, error) : NULL;
-}
-
 static gboolean read_one(Request *request, const char *name, const char *url, gboolean data,
                          Pictures *pictures, InputSource *source, GError **error) {
   GError *problem = NULL;
   gboolean inside = data && g_ascii_strncasecmp(url, "data:", 5) == 0;
-  DraftFile *draft = inside ? draft_of_data(request_app(request), name, url, INPUT_PICTURE_BYTES, &problem)
-                            : draft_of_upload(request, name, url, &problem);
+  DraftFile *draft =
+      inside ? draft_of_data(request_app(request), name, url, INPUT_PICTURE_BYTES, &problem) : NULL;
   if (problem) {
     g_propagate_error(error, problem);
     return FALSE;

@@ -2,6 +2,8 @@
  * finds the object there and makes it young, so that no sweep takes it before it is held. */
 #include "app/drafts.h"
 
+#include "app/links.h"
+#include "app/uploads.h"
 #include "base/checksum.h"
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -84,17 +86,63 @@ DraftFile *draft_of_data(App *app, const char *field, const char *uri, gint64 mo
 
 /* --- objects --- */
 
-DraftFile *draft_of_object(App *app, const char *object, GError **error) {
+/* Of a file in the store: an object, or one inside of it. hash NULL: not known. */
+static DraftFile *draft_of_path(App *app, const char *path, const char *hash, GError **error) {
   struct stat info;
-  g_autofree char *path = objects_path(app->objects, object, error);
   g_autoptr(DraftFile) draft = g_new0(DraftFile, 1);
-  g_autofree char *name = path ? objects_draft(app->objects, error) : NULL;
+  g_autofree char *name = objects_draft(app->objects, error);
   if (!name)
     return NULL;
   if (link(path, name) != 0 || g_stat(name, &info) != 0)
     return fault_null(error, FAULT_STORE, "%s cannot be named anew: %s.", path, g_strerror(errno));
   draft->path = g_steal_pointer(&name);
-  draft->hash = g_strdup(object);
   draft->bytes = info.st_size;
-  return g_steal_pointer(&draft);
+  draft->hash = hash ? g_strdup(hash) : checksum_file(draft->path, NULL, error);
+  return draft->hash ? g_steal_pointer(&draft) : NULL;
+}
+
+DraftFile *draft_of_object(App *app, const char *object, GError **error) {
+  g_autofree char *path = objects_path(app->objects, object, error);
+  return path ? draft_of_path(app, path, object, error) : NULL;
+}
+
+/* --- addresses of this server --- */
+
+static gboolean gone(const char *field, GError **error) {
+  return refuse(error, REFUSAL_URL,
+                "%s is an address of this server that is good no longer. Ask for a fresh one.", field);
+}
+
+/* local: path and query. */
+static gboolean draft_of_link(App *app, const char *field, const char *local, DraftFile **draft,
+                              GError **error) {
+  g_autofree char *object = NULL, *inside = NULL, *plain = g_strndup(local, strcspn(local, "?"));
+  const char *query = strchr(local, '?');
+  g_autoptr(GHashTable) words =
+      query ? g_uri_parse_params(query + 1, -1, "&", G_URI_PARAMS_NONE, NULL) : NULL;
+  gboolean expired;
+  if (!words || !link_check(app, plain, g_hash_table_lookup(words, "expires"),
+                            g_hash_table_lookup(words, "signature"), &object, &inside, &expired))
+    return gone(field, error);
+  g_autofree char *folder = objects_path(app->objects, object, NULL);
+  g_autofree char *path = folder && inside ? g_build_filename(folder, inside, NULL) : g_strdup(folder);
+  if (!path || !g_file_test(path, G_FILE_TEST_IS_REGULAR))
+    return gone(field, error);
+  return (*draft = draft_of_path(app, path, inside ? NULL : object, error)) != NULL;
+}
+
+gboolean draft_of_address(App *app, const char *field, const char *url, DraftFile **draft, GError **error) {
+  const char *host = app->settings->public_url;
+  *draft = NULL;
+  if (!host || !g_str_has_prefix(url, host))
+    return TRUE;
+  const char *local = url + strlen(host);
+  if (g_str_has_prefix(local, "/files/"))
+    return draft_of_link(app, field, local, draft, error);
+  if (!g_str_has_prefix(local, UPLOAD_ROOT))
+    return TRUE;
+  const char *rest = local + strlen(UPLOAD_ROOT);
+  g_autofree char *key = g_strndup(rest, strcspn(rest, "?#")), *type = NULL;
+  g_autofree char *object = upload_read(app, key, &type, NULL);
+  return object ? (*draft = draft_of_object(app, object, error)) != NULL : gone(field, error);
 }

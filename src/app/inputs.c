@@ -4,6 +4,7 @@
  * it claims to be, and how large and long it is, the child finds out behind its walls. A child that dies of a
  * file has thereby said that the file is broken. */
 #include "app/inputs.h"
+#include "app/drafts.h"
 #include "app/inputs_private.h"
 #include "app/rate.h"
 
@@ -113,10 +114,22 @@ static gboolean draft_fetch(App *app, const InputFacts *kind, const InputSource 
                 fetched.content_type, kind->what);
 }
 
+static gboolean draft_named(App *app, const InputFacts *kind, const InputSource *source, Draft *draft,
+                            GError **error) {
+  g_autofree char *name = url_name(source);
+  g_autoptr(DraftFile) own = NULL;
+  if (!draft_of_address(app, name, source->url, &own, error))
+    return FALSE;
+  if (!own)
+    return draft_fetch(app, kind, source, draft, error);
+  *draft = (Draft){g_steal_pointer(&own->path), g_steal_pointer(&own->hash), own->bytes};
+  return TRUE;
+}
+
 static gboolean draft_begin(App *app, const InputFacts *kind, const InputSource *source, Draft *draft,
                             GError **error) {
   if (!source->path)
-    return draft_fetch(app, kind, source, draft, error);
+    return draft_named(app, kind, source, draft, error);
   draft->path = g_strdup(source->path);
   draft->hash = g_strdup(source->hash);
   draft->bytes = source->bytes;

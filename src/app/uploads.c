@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define ROLE "file"
-#define ROOT "/uploads/"
 #define SOUND_BYTES (20 * 1000 * 1000)
 
 typedef enum { FAMILY_PICTURE, FAMILY_VIDEO, FAMILY_SOUND } Family;
@@ -56,7 +55,7 @@ void upload_clear(Upload *upload) {
 /* --- the place --- */
 
 static char *put_subject(const char *key) {
-  return g_strconcat("PUT " ROOT, key, NULL);
+  return g_strconcat("PUT " UPLOAD_ROOT, key, NULL);
 }
 
 static void fill(const App *app, const char *key, gint64 most, Upload *upload) {
@@ -64,12 +63,12 @@ static void fill(const App *app, const char *key, gint64 most, Upload *upload) {
   gint64 until = app_now() / 1000 + UPLOAD_LINK_SECONDS;
   g_autofree char *expires = g_strdup_printf("%" G_GINT64_FORMAT, until), *subject = put_subject(key);
   g_autofree char *signature = link_signature(app, subject, expires);
-  *upload = (Upload){
-      .key = g_strdup(key),
-      .put_url = g_strdup_printf("%s" ROOT "%s?expires=%s&signature=%s", host, key, expires, signature),
-      .public_url = g_strdup_printf("%s" ROOT "%s", host, key),
-      .most = most,
-      .expires = until * 1000};
+  *upload = (Upload){.key = g_strdup(key),
+                     .put_url = g_strdup_printf("%s" UPLOAD_ROOT "%s?expires=%s&signature=%s", host, key,
+                                                expires, signature),
+                     .public_url = g_strdup_printf("%s" UPLOAD_ROOT "%s", host, key),
+                     .most = most,
+                     .expires = until * 1000};
 }
 
 gboolean upload_offer(App *app, const char *account, const char *type, gint64 bytes, Upload *upload,

@@ -9,6 +9,7 @@
 
 #define UPLOAD_LINK_SECONDS 3600
 #define UPLOAD_DAYS 7
+#define UPLOAD_ROOT "/uploads/" /* what stands before keys in addresses */
 
 typedef struct {
   char *key, *put_url, *public_url; /* public_url: answers with the file once it is there */
