@@ -19,6 +19,7 @@ static const ErrorRow errors[] = {
     {REFUSAL_FORBIDDEN, 403, "forbidden", NULL},
     {REFUSAL_RATE, 429, "rate", NULL},
     {REFUSAL_NOT_FOUND, 404, "not_found", NULL},
+    {REFUSAL_CHARACTER, 404, "not_found", NULL},
     {REFUSAL_METHOD, 405, "method", NULL},
     {REFUSAL_JSON, 400, "json", NULL},
     {REFUSAL_CONFLICT, 409, "conflict", NULL},
@@ -100,6 +101,21 @@ static Answer *publish(Api *api, Request *request, GError **error) {
 
 static Answer *unpublish(Api *api, Request *request, GError **error) {
   return set_published(request, FALSE, error);
+}
+
+static Answer *set_character_published(Request *request, gboolean published, GError **error) {
+  const char *id = shape_plain_character(request_argument(request, "character_id"));
+  if (!character_publish(request_app(request), request_caller(request)->account, id, published, error))
+    return NULL;
+  return answer_json(200, json_pack("{s:s, s:b}", "id", id, "published", published));
+}
+
+static Answer *publish_character(Api *api, Request *request, GError **error) {
+  return set_character_published(request, TRUE, error);
+}
+
+static Answer *unpublish_character(Api *api, Request *request, GError **error) {
+  return set_character_published(request, FALSE, error);
 }
 
 #define SHARE_SECONDS 3600
@@ -229,6 +245,9 @@ static const Route routes[] = {
     {"GET", "/api/jobs/{job_id}", get_job, 0, BODY_NONE, "read"},
     {"PUT", "/api/jobs/{job_id}/published", publish, ROUTE_SLOW, BODY_NONE, "write"},
     {"DELETE", "/api/jobs/{job_id}/published", unpublish, ROUTE_SLOW, BODY_NONE, "write"},
+    {"PUT", "/api/characters/{character_id}/published", publish_character, ROUTE_SLOW, BODY_NONE, "write"},
+    {"DELETE", "/api/characters/{character_id}/published", unpublish_character, ROUTE_SLOW, BODY_NONE,
+     "write"},
     {"GET", "/share/{job_id}", get_share, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},
     {"GET", "/api/jobs/{job_id}/deliveries", get_deliveries, 0, BODY_NONE, "read"},
     {"GET", "/api/jobs/{job_id}/events", get_events, ROUTE_OPEN | ROUTE_UNCOUNTED, BODY_NONE, NULL},

@@ -23,6 +23,7 @@ typedef struct {
   const char *arguments; /* as in the usage line */
   const char *summary;
   int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
+  const char *details;               /* what follows the options in --help, or NULL */
 } Command;
 
 extern const Command commands[];

@@ -14,6 +14,7 @@ gboolean cli_parse(const Command *command, const GOptionEntry *entries, CommonOp
   };
   g_autoptr(GOptionContext) context = g_option_context_new(command->arguments);
   g_option_context_set_summary(context, command->summary);
+  g_option_context_set_description(context, command->details);
   if (entries)
     g_option_context_add_main_entries(context, entries, NULL);
   g_option_context_add_main_entries(context, shared, NULL);

@@ -9,6 +9,24 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char template_details[] =
+    "A file of a scene; scene is a video or a scene's folder, beside the file:\n"
+    "  {\"scene\": \"dance.mp4\", \"title\": \"Dance\", \"description\": \"…\", \"category\": \"dance\"}\n\n"
+    "A file of a prompt, with a variable for every {{key}}:\n"
+    "  {\"title\": \"At the window\", \"description\": \"…\", \"category\": \"portrait\",\n"
+    "   \"prompt\": \"{{character}} at a window, {{light}}\", \"model\": \"sprite\", \"aspect\": \"3:4\",\n"
+    "   \"variables\": [\n"
+    "     {\"key\": \"character\", \"label\": \"Character\", \"type\": \"image\", \"slot\": \"character\", "
+    "\"required\": true},\n"
+    "     {\"key\": \"light\", \"label\": \"Light\", \"type\": \"text\", \"default_value\": \"morning "
+    "light\", "
+    "\"max_length\": 80}]}\n\n"
+    "A text may have placeholder, description, default_value, min_length and max_length. The slot of an "
+    "image is\n"
+    "character (filled by a trained character) or reference (a picture to draw after). description, "
+    "category,\n"
+    "model and aspect may be left out.";
+
 const Command commands[] = {
     {"render", "--character PICTURE|FOLDER --video VIDEO|--scene FOLDER -o OUT.mp4",
      "put a character into the motion of a video", command_render},
@@ -24,9 +42,11 @@ const Command commands[] = {
     {"work", "--pool NAME", "do the jobs of one pool", command_work},
     {"key", "create|list|revoke KEY", "keys of the server's accounts", command_key},
     {"credit", "add CREDITS|show", "credits of the server's accounts", command_credit},
-    {"template", "add SCENE-FOLDER|VIDEO|FILE.json, list, remove ID", "publish scenes and prompts for all accounts", command_template},
+    {"template", "add SCENE-FOLDER|VIDEO|FILE.json|list|remove ID",
+     "publish scenes and prompts for all accounts", command_template, template_details},
     {"watch", "JOB", "follow a job of the server", command_watch},
-    {"models", "[pull NAME]", "list the networks and models and where they are, or fetch one", command_models},
+    {"models", "[pull NAME]", "list the networks and models and where they are, or fetch one",
+     command_models},
     {"doctor", "", "check that everything needed is there", command_doctor},
 };
 const gsize command_count = G_N_ELEMENTS(commands);
