@@ -2,6 +2,8 @@
 and that nothing is charged for one."""
 import base64
 import json
+import socket
+import sqlite3
 import time as clock
 
 import pytest
@@ -618,6 +620,55 @@ def test_idempotency(resting, templates, photos):
     again = resting.post(f"templates/{templates['scene']}/generate", **options)
     assert first.json() == again.json() and again.headers["Idempotency-Replayed"] == "true"
     refused(resting.post("generations", json={}, headers={"Idempotency-Key": "prism-1"}), 409, "conflict")
+
+
+def test_one_of_several_jobs_after_a_kill(idle, resting, keys):
+    """Repeated under its name, a request for several gives those that were made."""
+    options = {"json": {"prompt": "x", "modelName": "V4_Preview", "characterReferenceImageKeys": [keys["picture"]], "sourceVideoKey": keys["video"], "count": 3}, "headers": {"Idempotency-Key": "several"}}
+    first = good(resting.post("generations", **options), STARTED_DIRECTLY, credits_charged=9)
+    with sqlite3.connect(f"{idle.data}/troupe.db", timeout=30) as database:  # as if the server had died before it could answer
+        database.execute("UPDATE idempotency SET status = NULL, body = NULL, owner = 'nobody' WHERE name = 'several'")
+    again = good(resting.post("generations", **options), STARTED_DIRECTLY, credits_charged=9)
+    assert len({row["id"] for row in again["generations"]}) == 3 and again["generations"] == first["generations"]
+    idle.assert_ledger_sums()
+
+
+def test_webhook_receivers(idle, resting, templates, photos):
+    """Down, slow, redirecting, private: each is told of in the list of deliveries, none holds up another, none is followed elsewhere."""
+    with socket.socket() as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.listen()
+        receivers = {"down": "http://127.0.0.1:1/hook", "slow": f"http://127.0.0.1:{slow.getsockname()[1]}/hook", "redirecting": f"{idle.url}/share/none", "private": "http://10.0.0.1/hook", "good": f"{photos.url}/receivers"}
+        started = {}
+        for name, url in receivers.items():
+            made = good(generate(resting, templates["scene"], variables={"character": photos.urls(1)[0]}, webhook_url=url), STARTED)
+            started[name] = made["generations"][0]["generation_id"]
+            assert idle.delete(f"/api/render/{started[name]}").status_code == 200
+        (_, headers, body), = photos.wait_posted("/receivers", patience=60)
+        told = json.loads(body)
+        assert_shape(told, {"id": text, "status": one_of("failed"), "template_id": text, **STATES["failed"], "generation_id": text}, id=started["good"], generation_id=started["good"], error="Generation cancelled")
+
+        def delivery(name):
+            return idle.get(f"/api/jobs/{started[name]}/deliveries").json()["deliveries"][0]
+
+        limit = clock.monotonic() + 60
+        while not all(delivery(name)["error"] for name in ("down", "slow", "redirecting", "private")):
+            assert clock.monotonic() < limit, [delivery(name) for name in started]
+            clock.sleep(0.2)
+        assert delivery("good")["status"] == "delivered"
+        for name in ("down", "slow", "redirecting", "private"):
+            assert delivery(name)["status"] == "pending" and delivery(name)["next_attempt_at"]
+
+
+def test_published_characters(idle, resting, photos):
+    other = Prism(idle, "--account=reader", "--credits=50")
+    star = created(resting, photos.urls(1), "Star of the show")
+    assert other.get("characters?q=star of").json()["data"] == []
+    assert idle.call("PUT", f"/api/characters/{star['id']}/published").json() == {"id": star["id"], "published": True}
+    assert other.get("characters?q=star of").json()["data"] == [star] == resting.get("characters?q=star of").json()["data"]
+    assert idle.call("DELETE", f"/api/characters/{star['id']}/published", key=other.key).status_code == 404
+    assert idle.call("DELETE", f"/api/characters/{star['id']}/published").json()["published"] is False
+    assert other.get("characters?q=star of").json()["data"] == []
 
 
 def test_searches_are_checked(resting):
