@@ -10,7 +10,7 @@
 #define GENERATION_PRICE (15 * CREDIT) /* for each picture */
 #define GENERATION_MANY 4
 #define GENERATION_PRIORITY 5      /* somebody waits for the pictures; a training takes minutes anyway */
-#define GENERATION_REFERENCES 16 /* pictures to draw after */
+#define GENERATION_REFERENCES 16   /* pictures to draw after */
 #define GENERATION_PROMPT_MAX 5000 /* characters */
 #define GENERATION_ASPECTS "1:1 16:9 9:16 4:3 3:4 3:2 2:3 21:9"
 

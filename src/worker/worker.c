@@ -137,7 +137,8 @@ static void work(Worker *worker, const Job *job) {
 /* -1 when the store is in trouble. */
 static int claim_and_work(Worker *worker) {
   g_autoptr(GError) error = NULL;
-  g_autoptr(Job) job = job_claim_kind(worker->app, worker->options.pool, worker->options.kind, worker->name, &error);
+  g_autoptr(Job) job =
+      job_claim_kind(worker->app, worker->options.pool, worker->options.kind, worker->name, &error);
   if (error)
     log_say(&worker->log, "error", NULL, "no job can be claimed: %s", error->message);
   if (job)
