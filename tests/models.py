@@ -19,7 +19,8 @@ TOY = {
 
 
 def make_toy(folder, **changes):
-    """A model's folder; skips the test where the material is absent."""
+    """A model's folder; skips the test where the material is absent. Beside it the model that ships is hidden by one of its
+    name that cannot be read, so that this one is the usual one."""
     if not GOLDEN.is_dir():
         pytest.skip("../shared is absent")
     folder.mkdir(parents=True)
@@ -28,6 +29,8 @@ def make_toy(folder, **changes):
         (folder / f"{name}.safetensors").chmod(0o644)
     shutil.copytree(GOLDEN / "toy_tokenizer", folder / "tokenizer")
     (folder / "model.json").write_text(json.dumps({**TOY, **changes}))
+    (folder.parent / "sprite").mkdir(exist_ok=True)
+    (folder.parent / "sprite/model.json").write_text("{}")
     return folder
 
 
