@@ -11,23 +11,13 @@ void pictures_clear(Pictures *pictures) {
   g_clear_pointer(&pictures->drafts, g_ptr_array_unref);
 }
 
-static gboolean read_one(Request *request, const char *name, const char *url, gboolean data,
-                         Pictures *pictures, InputSource *source, GError **error) {
-  GError *problem = NULL;
-  gboolean inside = data && g_ascii_strncasecmp(url, "data:", 5) == 0;
-  DraftFile *draft =
-      inside ? draft_of_data(request_app(request), name, url, INPUT_PICTURE_BYTES, &problem) : NULL;
-  if (problem) {
-    g_propagate_error(error, problem);
-    return FALSE;
-  }
-  *source = (InputSource){
-      .field = name, .url_field = name, .url = url, .account = request_caller(request)->account};
+static gboolean read_data(Request *request, const char *name, const char *uri, Pictures *pictures,
+                          InputSource *source, GError **error) {
+  DraftFile *draft = draft_of_data(request_app(request), name, uri, INPUT_PICTURE_BYTES, error);
   if (!draft)
-    return TRUE;
+    return FALSE;
   g_ptr_array_add(pictures->drafts, draft);
   *source = draft_source(draft, name);
-  source->url_field = name;
   return TRUE;
 }
 
@@ -42,8 +32,12 @@ gboolean pictures_read(Request *request, const char *name, const json_t *list, g
     const char *url = json_string_value(many ? json_array_get(list, (gsize)i) : list);
     char *entry = many ? g_strdup_printf("%s[%d]", name, i) : g_strdup(name);
     g_ptr_array_add(pictures->names, entry);
-    pictures->sources[i] = (InputSource){.field = entry, .url_field = entry, .url = url ? url : ""};
-    if (url && i < DATA_MOST && !read_one(request, entry, url, data, pictures, &pictures->sources[i], error))
+    pictures->sources[i] = (InputSource){.field = entry,
+                                         .url_field = entry,
+                                         .url = url ? url : "",
+                                         .account = request_caller(request)->account};
+    if (url && data && i < DATA_MOST && g_ascii_strncasecmp(url, "data:", 5) == 0 &&
+        !read_data(request, entry, url, pictures, &pictures->sources[i], error))
       return FALSE;
   }
   return TRUE;

@@ -13,7 +13,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pictures, pictures_clear)
 
 /* list: of texts; NULL or null is an empty one, a text alone is a list of one. An entry that is no text
  * stays as an address that is none, so that the number of them can be judged before each of them. data: data
- * URIs are understood. The public URL of an upload of this account is read from the store. messages name
- * entries as NAME[3]. REFUSAL_URL_FORM, REFUSAL_INVALID. */
+ * URIs are understood. Messages name entries as NAME[3]. REFUSAL_INVALID, REFUSAL_TOO_LARGE. */
 gboolean pictures_read(Request *request, const char *name, const json_t *list, gboolean data,
                        Pictures *pictures, GError **error);
