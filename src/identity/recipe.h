@@ -2,8 +2,8 @@
  *
  * A model's folder may say them in model.json; what it leaves out is filled from the small or the large
  * model's defaults:
- *   "training": {"steps": 400, "rank": 16, "rate": 1.5e-3, "batch": 12, "replay": 6, "preserve": false,
- *                "resolution": 128, "dropout": 0.05, "clip": 1, "beta2": 0.99, "decay": 0,
+ *   "training": {"steps": 1400, "rank": 16, "rate": 2e-3, "batch": 8, "replay": 4, "preserve": false,
+ *                "resolution": 128, "dropout": 0, "clip": 1, "beta2": 0.99, "decay": 0,
  *                "warmup": 20, "hold": 0.7, "floor": 0.05,
  *                "times": {"mean": 0.5, "deviation": 1, "uniform": 0.1, "shifted": false},
  *                "pictures": "replay.safetensors"}
