@@ -218,7 +218,7 @@ static const Route routes[] = {
     {"POST", "/api/v1/characters/{character_id}/generate", vicsee_draw_character, ROUTE_SLOW, BODY_JSON,
      "write"},
     {"GET", "/api/v1/credits", get_credits, 0, BODY_NONE, "read"},
-    {"POST", "/api/v1/generate", vicsee_generate, ROUTE_SLOW, BODY_JSON, "write"},
+    {"POST", "/api/v1/generate", vicsee_generate, ROUTE_SLOW, BODY_JSON, "write", vicsee_generate_admit},
     {"GET", "/api/v1/models", vicsee_list_models, ROUTE_OPEN, BODY_NONE, NULL},
     {"GET", "/api/v1/tasks", vicsee_list_tasks, 0, BODY_NONE, "read"},
     {"GET", "/api/v1/tasks/{task_id}", vicsee_get_task, ROUTE_UNCOUNTED | ROUTE_KEPT, BODY_NONE, "read"},

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#define GENERATE_JSON_BYTES (16 * 1000 * 1000)
 #define PAGE_USUAL 20
 #define PAGE_MOST 100
 #define STRENGTH_MOST 2
@@ -261,6 +262,12 @@ static json_t *started_object(const Job *job, gint64 balance) {
                    shape_time(job->created), "resolvedParams", "aspect_ratio",
                    json_object_get(spec, "aspect"), "num_outputs", json_object_get(spec, "count"), "seed",
                    json_object_get(spec, "seed"));
+}
+
+/* Images may come inside the JSON. */
+gboolean vicsee_generate_admit(Request *request, guint64 *most, GError **error) {
+  *most = GENERATE_JSON_BYTES;
+  return TRUE;
 }
 
 Answer *vicsee_generate(Api *api, Request *request, GError **error) {

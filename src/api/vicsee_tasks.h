@@ -4,6 +4,7 @@
 
 Answer *vicsee_draw_character(Api *api, Request *request, GError **error);
 Answer *vicsee_generate(Api *api, Request *request, GError **error);
+gboolean vicsee_generate_admit(Request *request, guint64 *most, GError **error);
 Answer *vicsee_list_models(Api *api, Request *request, GError **error);
 Answer *vicsee_get_task(Api *api, Request *request, GError **error);
 Answer *vicsee_list_tasks(Api *api, Request *request, GError **error);

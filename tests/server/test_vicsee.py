@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 import time as clock
 from urllib.parse import urlparse
@@ -198,7 +199,7 @@ def test_misses_speak_the_dialect(idle):
     refused(idle.post("/api/v1/generate", data=b"{", headers={"Content-Type": "application/json"}), 400, "INVALID_JSON")
     refused(idle.post("/api/v1/generate", json=[1]), 400, "INVALID_JSON", "object")
     refused(idle.post("/api/v1/characters/create", data=b'{"name": "\xff\xfe"}', headers={"Content-Type": "application/json"}), 400, "INVALID_JSON")
-    refused(idle.post("/api/v1/generate", data=b'{"a": "' + b"x" * 1000001 + b'"}', headers={"Content-Type": "application/json"}), 413, "PAYLOAD_TOO_LARGE")
+    refused(idle.post("/api/v1/upload", data=b'{"a": "' + b"x" * 1000001 + b'"}', headers={"Content-Type": "application/json"}), 413, "PAYLOAD_TOO_LARGE")
 
 
 # --- creating ---
@@ -564,6 +565,11 @@ def test_images_to_draw_after(idle, photos):
     spec = json.loads(idle.rows("SELECT spec FROM jobs WHERE id = ?", task["id"])[0]["spec"])
     wanted = [hashlib.sha256((photos.folder / name).read_bytes()).hexdigest() for name in ("00.png", "01.png")]
     assert spec["references"] == wanted
+    with open(photos.folder / "noise.png", "wb") as file:
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "nullsrc=size=900x900", "-vf", "geq=random(1)*255:128:128", "-frames:v", "1", "-f", "image2pipe", "-c:v", "png", "-"], stdout=file, check=True)
+    noise = (photos.folder / "noise.png").read_bytes()
+    assert len(noise) > 800_000  # beyond a million characters of base64
+    good(generate(idle, model="toy", input={"prompt": "x", "image_urls": ["data:image/png;base64," + base64.b64encode(noise).decode()]}), QUEUED)
     single = good(generate(idle, model="toy", prompt="x", options={"image": inside}), QUEUED)
     assert json.loads(idle.rows("SELECT spec FROM jobs WHERE id = ?", single["id"])[0]["spec"])["references"] == wanted[:1]
     refused(idle.get(f"/api/v1/tasks/{task['id']}/download"), 404, "NO_RESULT", "queued")
