@@ -5,6 +5,7 @@
 #include "tensor/safetensors.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 #define ASPECT_MAX 4 /* longer pictures are not what any model has seen */
@@ -276,16 +277,27 @@ static gboolean draw_prompt(Generation *g, int prompt) {
   return TRUE;
 }
 
+static gboolean generate_all(Generation *g) {
+  if (!check_options(g) || !open_lora(g) || !open_references(g) || !open_run(g))
+    return FALSE;
+  for (int i = 0; i < g->prompts; i++)
+    if (!draw_prompt(g, i))
+      return FALSE;
+  return TRUE;
+}
+
 gboolean generate(Model *model, const GenerateOptions *options, GenerateTake take, gpointer user,
                   Progress *progress, GError **error) {
   g_auto(Generation) g = {
       .model = model, .options = options, .take = take, .user = user, .progress = progress, .error = error};
-  if (!check_options(&g) || !open_lora(&g) || !open_references(&g) || !open_run(&g))
-    return FALSE;
-  for (int i = 0; i < g.prompts; i++)
-    if (!draw_prompt(&g, i))
-      return FALSE;
-  return TRUE;
+  /* A small network's operations are too short to be divided: on a busy machine two threads wait for each
+   * other ten times longer than one takes. What is drawn does not depend on their number. */
+  int threads = omp_get_max_threads();
+  if (model_arithmetic(model) == ARITHMETIC_F32)
+    omp_set_num_threads(1);
+  gboolean good = generate_all(&g);
+  omp_set_num_threads(threads);
+  return good;
 }
 
 gint64 generate_bytes(Model *model, const GenerateOptions *options) {
