@@ -6,8 +6,8 @@
  *
  * Servers run in processes of their own, so that their memory is theirs alone. */
 #include "api/dialects.h"
-#include "api/loop.h"
-#include "app/jobs.h"
+#include "api/http/loop.h"
+#include "app/jobs/jobs.h"
 #include "base/files.h"
 #include "load.h"
 
@@ -70,7 +70,12 @@ static json_t *error_body(const Request *request, const ErrorRow *row, const cha
   return json_pack("{s:s}", "error", message);
 }
 
-static const Dialect dialect_bench = {"bench", "/bench", routes, G_N_ELEMENTS(routes), errors, error_body};
+static const Dialect dialect_bench = {.name = "bench",
+                                      .prefixes = {"/bench"},
+                                      .routes = routes,
+                                      .route_count = G_N_ELEMENTS(routes),
+                                      .errors = errors,
+                                      .error_body = error_body};
 
 static char *add_job(App *app, const char *account) {
   GError *error = NULL;
@@ -132,7 +137,7 @@ static enum MHD_Result answer_bare(void *user, struct MHD_Connection *connection
 }
 
 /* In loops like the server's own: with libmicrohttpd's threads this would now and then stand still
- * (api/loop.h). */
+ * (api/http/loop.h). */
 static void serve_bare(int pipe, const char *body) {
   Bare bare = {g_strdup(body), strlen(body)};
   struct sockaddr_in address = {.sin_family = AF_INET};

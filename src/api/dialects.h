@@ -1,12 +1,12 @@
 /* The dialects that are served, and what they share. */
 #pragma once
-#include "api/http.h"
+#include "api/http/http.h"
 
 extern const Dialect
-    dialect_viggle; /* api/viggle.c: /api/characters, /api/scenes, /api/render, /api/credits */
-extern const Dialect dialect_viggle_v1; /* api/viggle_v1.c: /v1/… */
-extern const Dialect dialect_vicsee;    /* api/vicsee.c: /api/v1/… */
-extern const Dialect dialect_prism;     /* api/prism.c: /api/characters (POST; GET with its keys),
+    dialect_viggle; /* api/viggle/viggle.c: /api/characters, /api/scenes, /api/render, /api/credits */
+extern const Dialect dialect_viggle_v1; /* api/viggle/viggle_v1.c: /v1/… */
+extern const Dialect dialect_vicsee;    /* api/vicsee/vicsee.c: /api/v1/… */
+extern const Dialect dialect_prism;     /* api/prism/prism.c: /api/characters (POST; GET with its keys),
                                            /api/templates, /api/generations, /api/s3, /api/assets */
 extern const Dialect dialect_own; /* api/own.c: /files, /api/jobs/{id}/events, /healthz, /readyz, /metrics,
                                      /openapi.json, /docs */

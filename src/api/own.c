@@ -4,9 +4,9 @@
 #include "api/pages.h"
 #include "api/shapes.h"
 #include "api/uploads.h"
-#include "app/generations.h"
+#include "app/jobs/webhooks.h"
 #include "app/links.h"
-#include "app/webhooks.h"
+#include "app/making/generations.h"
 #include <string.h>
 
 /* --- errors: the names of the refusals --- */

@@ -1,9 +1,9 @@
 /* The values that the objects of several dialects are made of. */
 #pragma once
-#include "api/http.h"
-#include "app/characters.h"
-#include "app/renders.h"
-#include "app/scenes.h"
+#include "api/http/http.h"
+#include "app/making/characters.h"
+#include "app/making/renders.h"
+#include "app/making/scenes.h"
 
 json_t *shape_text(const char *text);     /* null for NULL; valid UTF-8 whatever comes */
 json_t *shape_time(gint64 milliseconds);  /* ISO 8601 with Z; null for 0 */

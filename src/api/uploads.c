@@ -2,7 +2,7 @@
  * may read: that is what a public address is. */
 #include "api/uploads.h"
 
-#include "app/uploads.h"
+#include "app/inputs/uploads.h"
 #include <string.h>
 
 static char *key_of(const Request *request) {

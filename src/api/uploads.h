@@ -1,6 +1,6 @@
-/* What a client puts ahead of its requests: the other end of the links of app/uploads.h. */
+/* What a client puts ahead of its requests: the other end of the links of app/inputs/uploads.h. */
 #pragma once
-#include "api/http.h"
+#include "api/http/http.h"
 
 /* Before the body: the link's signature, the announced type, the longest body. */
 gboolean upload_admit(Request *request, guint64 *most, GError **error);

@@ -1,5 +1,5 @@
 #include "app/app.h"
-#include "app/caches.h"
+#include "app/accounts/caches.h"
 #include "media/fetch.h"
 
 #include <errno.h>

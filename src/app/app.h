@@ -3,7 +3,7 @@
  * The server, each worker process and the commands for operators open one App each; the tables tie them
  * together. An App may be used from any thread. */
 #pragma once
-#include "app/presence.h"
+#include "app/accounts/presence.h"
 #include "store/database.h"
 #include "store/objects.h"
 

@@ -1,7 +1,7 @@
 /* troupe key, credit, template: what the operator of a server does on its host, beside the running server or
  * without one. */
-#include "app/jobs.h"
-#include "app/templates.h"
+#include "app/jobs/jobs.h"
+#include "app/templates/templates.h"
 #include "cli/settings.h"
 
 #include <math.h>

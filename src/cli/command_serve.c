@@ -1,8 +1,8 @@
 /* troupe serve: the server, its workers and its housekeeping, until it is told to stop. */
 #include "api/dialects.h"
-#include "app/sweep.h"
-#include "app/templates.h"
-#include "app/webhooks.h"
+#include "app/jobs/sweep.h"
+#include "app/jobs/webhooks.h"
+#include "app/templates/templates.h"
 #include "cli/serve_workers.h"
 
 #include <glib-unix.h>

@@ -1,5 +1,5 @@
 /* troupe watch JOB: a job's way, as it goes. */
-#include "app/jobs.h"
+#include "app/jobs/jobs.h"
 #include "cli/settings.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Each worker is this program as `troupe work`. One that ends is started again after a pause that doubles
  * while it ends early, so that a worker which cannot start (no networks, say) does not spin. */
 #include "cli/serve_workers.h"
-#include "app/jobs.h"
+#include "app/jobs/jobs.h"
 #include "puppet/render.h"
 
 #include <signal.h>

@@ -3,7 +3,7 @@
  * An object never changes. Its id is the SHA-256 (64 hex digits) of a file's bytes, or, for a folder (a
  * Character, a Scene), of the list of its files' names and hashes; so the same content is kept once. Objects
  * lie in ROOT/ab/abcdef…; what is being made lies in ROOT/draft, on the same disk, so that taking it in is
- * one rename. An object is kept as long as a row of a table names it (app/sweep.h); one that was put
+ * one rename. An object is kept as long as a row of a table names it (app/jobs/sweep.h); one that was put
  * a moment ago and is named by nobody yet is spared by its age.
  *
  * Thread-safe, and safe between processes. Errors: FAULT_STORE (full disk, read-only folder: the message says

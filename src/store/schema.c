@@ -25,7 +25,7 @@ static const char step_1[] =
     "CREATE UNIQUE INDEX ledger_once ON ledger(job, kind);"
 
     /* kind: character, scene, render (later training, generation). subject: the Character or Scene that it
-     * makes. spec, result: JSON (app/jobs.h). price: what is reserved; charged: what was settled. */
+     * makes. spec, result: JSON (app/jobs/jobs.h). price: what is reserved; charged: what was settled. */
     "CREATE TABLE jobs ("
     " id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(id), kind TEXT NOT NULL, subject TEXT,"
     " pool TEXT NOT NULL, priority INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL, mode TEXT, dialect TEXT "
@@ -98,7 +98,8 @@ static const char step_2[] =
     "CREATE INDEX jobs_published ON jobs(published) WHERE published IS NOT NULL;"
     "CREATE INDEX jobs_ended ON jobs(pool, kind, completed) WHERE status = 'complete';"
 
-    /* request: the Idempotency-Key under which it was made. owner: the process that answers (app/presence.h),
+    /* request: the Idempotency-Key under which it was made. owner: the process that answers
+     * (app/accounts/presence.h),
      * "" when it gave up; begun: when it took that on. */
     "ALTER TABLE jobs ADD COLUMN request TEXT;"
     "CREATE INDEX jobs_request ON jobs(account, request) WHERE request IS NOT NULL;"

@@ -1,6 +1,6 @@
 /* Making a Character or a Scene: one child each; where a Character has several pictures, one before it that
  * looks at them. */
-#include "app/characters.h"
+#include "app/making/characters.h"
 #include "worker/kinds.h"
 
 const char *spec_string(Run *run, const char *key) {

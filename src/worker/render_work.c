@@ -3,8 +3,8 @@
  *
  * What is made on the way is taken into the store at once and named in the job's partial result, so another
  * attempt begins where this one ended. */
-#include "app/holds.h"
-#include "app/renders.h"
+#include "app/jobs/holds.h"
+#include "app/making/renders.h"
 #include "worker/kinds.h"
 
 /* About the shares of the time that a render of a few seconds takes. */

@@ -5,7 +5,7 @@
  * the job was cancelled or lost, or the worker must end; then every child is killed. So work reads straight
  * down and only ever asks for the next step. */
 #pragma once
-#include "app/jobs.h"
+#include "app/jobs/jobs.h"
 #include "engine/child.h"
 #include "worker/log.h"
 

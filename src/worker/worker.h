@@ -5,7 +5,7 @@
  * content in the object store, named by the job's partial result; the next attempt goes on from there. Its
  * children die with it, and what it leaves in the scratch folder the sweeper removes. */
 #pragma once
-#include "app/jobs.h"
+#include "app/jobs/jobs.h"
 
 typedef struct {
   const char *pool;

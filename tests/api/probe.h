@@ -1,7 +1,7 @@
 /* A server with routes of its own for the tests of src/api, and a client that says exactly what it is told.
  */
 #pragma once
-#include "api/http.h"
+#include "api/http/http.h"
 
 typedef struct {
   char *folder;

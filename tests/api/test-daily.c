@@ -6,7 +6,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "app/days.h"
+#include "app/accounts/days.h"
 #include "probe.h"
 
 #include <stdlib.h>

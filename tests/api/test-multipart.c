@@ -6,7 +6,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "api/multipart.h"
+#include "api/http/multipart.h"
 #include <string.h>
 
 /* What was heard, as one text: "name|filename|type=data;" */

@@ -6,9 +6,9 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "api/parameters.h"
-#include "api/range.h"
-#include "api/urlencoded.h"
+#include "api/http/parameters.h"
+#include "api/http/range.h"
+#include "api/http/urlencoded.h"
 #include <string.h>
 
 static void ranges_are_read(void **state) {

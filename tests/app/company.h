@@ -9,7 +9,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "app/renders.h"
+#include "app/making/renders.h"
 
 #define COMPANY_CREDITS (1000 * CREDIT)
 #define COMPANY_CLIP_SECONDS 1.5

@@ -1,7 +1,7 @@
 #include "school.h"
 
 #include "../must.h"
-#include "app/holds.h"
+#include "app/jobs/holds.h"
 #include "base/files.h"
 
 #include <gio/gio.h>

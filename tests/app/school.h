@@ -4,7 +4,7 @@
 #pragma once
 #include "company.h"
 
-#include "app/trainings.h"
+#include "app/making/trainings.h"
 
 #define SCHOOL_CREDITS (10000 * CREDIT)
 /* Objects that need not be there. */

@@ -3,8 +3,8 @@
 #include "school.h"
 
 #include "../must.h"
-#include "app/generations.h"
-#include "app/sweep.h"
+#include "app/jobs/sweep.h"
+#include "app/making/generations.h"
 
 #include <math.h>
 

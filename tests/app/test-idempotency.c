@@ -3,7 +3,7 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/idempotency.h"
+#include "app/accounts/idempotency.h"
 
 typedef struct {
   IdempotencyState state;

@@ -3,7 +3,7 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/holds.h"
+#include "app/jobs/holds.h"
 
 #include <signal.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/rate.h"
+#include "app/accounts/rate.h"
 
 #include <string.h>
 

@@ -3,8 +3,8 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/holds.h"
-#include "app/sweep.h"
+#include "app/jobs/holds.h"
+#include "app/jobs/sweep.h"
 
 #include <glib/gstdio.h>
 #include <sys/time.h>

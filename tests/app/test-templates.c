@@ -2,12 +2,12 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/drafts.h"
+#include "app/inputs/drafts.h"
+#include "app/inputs/uploads.h"
 #include "app/links.h"
-#include "app/template_prompt.h"
-#include "app/template_use.h"
-#include "app/templates.h"
-#include "app/uploads.h"
+#include "app/templates/template_prompt.h"
+#include "app/templates/template_use.h"
+#include "app/templates/templates.h"
 #include "base/files.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "school.h"
 
 #include "../must.h"
-#include "app/generations.h"
+#include "app/making/generations.h"
 
 #include <math.h>
 

@@ -2,8 +2,8 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/sweep.h"
-#include "app/uploads.h"
+#include "app/inputs/uploads.h"
+#include "app/jobs/sweep.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "company.h"
 
 #include "../must.h"
-#include "app/webhooks.h"
+#include "app/jobs/webhooks.h"
 
 #include <gio/gio.h>
 #include <string.h>

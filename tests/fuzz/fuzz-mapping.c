@@ -1,5 +1,5 @@
 /* character_mapping and bg_color from anyone: what is taken is an object of texts, and three bytes. */
-#include "app/renders.h"
+#include "app/making/renders.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* A multipart body of any content, cut into pieces of any size: what is heard does not depend on the cuts,
  * and no part begins before the one before it has ended. */
-#include "api/multipart.h"
+#include "api/http/multipart.h"
 
 #include <string.h>
 

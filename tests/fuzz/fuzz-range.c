@@ -1,5 +1,5 @@
 /* Range, If-None-Match and dates from anyone: a part that is served lies within the file. */
-#include "api/range.h"
+#include "api/http/range.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* A form of any content: every name and value that comes out is UTF-8 and no longer than what went in. */
-#include "api/urlencoded.h"
+#include "api/http/urlencoded.h"
 
 #include <string.h>
 

@@ -3,8 +3,8 @@
 #include "../app/company.h"
 #include "toy_model.h"
 
-#include "app/generations.h"
-#include "app/trainings.h"
+#include "app/making/generations.h"
+#include "app/making/trainings.h"
 #include "base/files.h"
 #include "media/picture.h"
 #include "worker/worker.h"
