@@ -45,6 +45,15 @@ static Attributes draw_one(Sprite *sprite, const Options *o, int i, guint8 *pixe
   return a;
 }
 
+/* Beside a character's picture: what troupe train reads there. Nothing is said about who it is. */
+static gboolean write_text(const Attributes *a, const char *folder, int i, GError **error) {
+  Dice dice = {1};
+  g_autofree char *name = g_strdup_printf("%05d.txt", i), *path = g_build_filename(folder, name, NULL);
+  g_autofree char *text = caption_of(a, &caption_whole, "[trigger]", &dice);
+  return g_file_set_contents(path, text, -1, NULL) ||
+         fault(error, FAULT_OUTPUT, "%s cannot be written.", path);
+}
+
 static gboolean write_pictures(const Options *o, const char *folder, GError **error) {
   g_autoptr(Sprite) sprite = sprite_new(o->size);
   g_autofree char *list = g_build_filename(folder, "attributes.jsonl", NULL);
@@ -62,6 +71,7 @@ static gboolean write_pictures(const Options *o, const char *folder, GError **er
     g_autofree char *name = g_strdup_printf("%05d.png", i);
     g_autofree char *path = g_build_filename(folder, name, NULL);
     ok = picture_save_quickly(image, path, error);
+    ok = ok && (o->character < 0 || write_text(&a, folder, i, error));
     json_t *object = record(&a, name, caption);
     json_dumpf(object, lines, JSON_COMPACT);
     fputc('\n', lines);
@@ -115,8 +125,8 @@ int main(int argc, char **argv) {
   };
   g_autoptr(GError) error = NULL;
   g_autoptr(GOptionContext) context = g_option_context_new("[FOLDER]");
-  g_option_context_set_summary(context,
-                               "Draws captioned vector characters: pictures and attributes.jsonl in FOLDER.");
+  g_option_context_set_summary(context, "Draws captioned vector characters: pictures and attributes.jsonl in "
+                                        "FOLDER, and texts beside a character's.");
   g_option_context_add_main_entries(context, entries, NULL);
   gboolean ok = g_option_context_parse(context, &argc, &argv, &error) && picture_init(argv[0], &error);
   if (ok && (o.size < 64 || o.size > 1024 || o.count < 1 || o.count > 1000000 || o.columns < 1 ||
