@@ -7,7 +7,7 @@
  * Weights are random bf16, the text has 512 rows. A training step is a forward, the block's forward again and
  * its gradients: three times the forward's products with weights and four and a half times its attention. The
  * blocks are called by themselves, through the transformer's private header. */
-#include "identity/transformer_private.h"
+#include "identity/network/transformer_private.h"
 #include "peak.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* The trainer's source: pictures drawn, encoded and captioned when they are wanted. */
 #pragma once
-#include "identity/autoencoder.h"
-#include "identity/trainer.h"
-#include "identity/words.h"
+#include "identity/picture/autoencoder.h"
+#include "identity/text/words.h"
+#include "identity/training/trainer.h"
 
 typedef struct Material Material;
 /* blocks: file of the block transform. FAULT_INPUT. */

@@ -1,11 +1,11 @@
 /* sprite-pack: from a finished training's folder to the Model that is shipped.
  *
  * Weights become bf16; the block transform comes with its refinement; ordinary pictures with their captions
- * are put beside them as tokens, for LoRAs to be trained along with (identity/replay.h); of the log of the
- * loss, means over a hundredth of the training each remain. */
+ * are put beside them as tokens, for LoRAs to be trained along with (identity/training/replay.h); of the log
+ * of the loss, means over a hundredth of the training each remain. */
 #include "captions.h"
-#include "identity/model.h"
-#include "identity/replay.h"
+#include "identity/models/model.h"
+#include "identity/training/replay.h"
 #include "sprite.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Many pictures of a model, several drawn side by side: what a judge wants. */
 #pragma once
-#include "identity/generate.h"
+#include "identity/sampling/generate.h"
 
 typedef struct {
   const char *model;           /* its folder */

@@ -6,7 +6,7 @@
  * it; and of other people's captions without and with it. */
 #include "captions.h"
 #include "characters.h"
-#include "identity/character_training.h"
+#include "identity/training/character_training.h"
 #include "judge.h"
 #include "media/picture.h"
 #include "painting.h"

@@ -8,10 +8,10 @@
  * the true one. The decoder learns to give the true pictures back. What it gained is measured on held-out
  * pictures. */
 #include "captions.h"
-#include "identity/model.h"
-#include "identity/noise.h"
-#include "identity/optimiser.h"
-#include "identity/sampler.h"
+#include "identity/models/model.h"
+#include "identity/network/optimiser.h"
+#include "identity/sampling/noise.h"
+#include "identity/sampling/sampler.h"
 #include "sprite.h"
 
 #include <glib/gstdio.h>

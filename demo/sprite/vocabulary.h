@@ -1,6 +1,6 @@
 /* The words of the captions, and those that people will use for the same things. */
 #pragma once
-#include "identity/words.h"
+#include "identity/text/words.h"
 
 #define VOCABULARY_WIDTH 256
 #define VOCABULARY_LENGTH 24

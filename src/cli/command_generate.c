@@ -2,7 +2,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "identity/generate.h"
+#include "identity/sampling/generate.h"
 #include "media/picture.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* troupe inspect: which pictures of a character to train on, and which to replace first. */
 #include "cli/cli.h"
-#include "identity/inspect_json.h"
+#include "identity/inspect/inspect_json.h"
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 /* troupe models: the networks, what for, and where they are; the models that draw, and what they can do; and
  * fetching those that are published. */
 #include "cli/cli.h"
-#include "identity/model.h"
-#include "identity/model_pull.h"
+#include "identity/models/model.h"
+#include "identity/models/model_pull.h"
 #include "nn/models.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* troupe train: pictures become a LoRA in a Character's folder; with --full, a folder of captioned pictures a
  * model of its own. */
 #include "cli/cli.h"
-#include "identity/character_training.h"
-#include "identity/full_training.h"
-#include "identity/inspect.h"
+#include "identity/inspect/inspect.h"
+#include "identity/training/character_training.h"
+#include "identity/training/full_training.h"
 
 #include <stdio.h>
 

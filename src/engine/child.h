@@ -24,12 +24,12 @@
  *     -> {"frames", "acted", "seconds", "width", "height", "sound"}; with N of 2 or more it is drawn by as
  *        many processes side by side, each with the limits below for itself, and joined (engine/chunks.h)
  *   {"do": "inspect", "pictures": [FILE…]}
- *     -> {"pictures": [report…], "remarks": […], "chosen": INDEX}, as identity/inspect_json.h has it
+ *     -> {"pictures": [report…], "remarks": […], "chosen": INDEX}, as identity/inspect/inspect_json.h has it
  *   {"do": "train", "pictures": [FILE…], "model": FOLDER, "trigger", "class", "seed", "steps" or absent,
  *    "out": FOLDER}
  *     -> {"steps", "best_step", "loss", "first_loss", "stopped_early"}; out becomes a Character's folder
- *        (identity/character_training.h); a checkpoint in its training/ is taken up. Measures step, steps,
- * loss
+ *        (identity/training/character_training.h); a checkpoint in its training/ is taken up. Measures step,
+ * steps, loss
  *   {"do": "generate", "prompt", "model": FOLDER, "lora": FILE or absent, "aspect": "3:4", "count", "seed",
  *    "strength", "references": [FILE…], "out": FOLDER}
  *     -> {"images": ["01.png", …], "width", "height", "seed"}; the files lie in out

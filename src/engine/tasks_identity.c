@@ -3,9 +3,9 @@
  * The threads of the networks' library are counted when it is loaded, before the child is held on its
  * processors; so they are counted again here. */
 #include "engine/tasks.h"
-#include "identity/character_training.h"
-#include "identity/generate.h"
-#include "identity/inspect_json.h"
+#include "identity/inspect/inspect_json.h"
+#include "identity/sampling/generate.h"
+#include "identity/training/character_training.h"
 #include "media/picture.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
  * result. Another attempt, by whomever, begins with that folder and goes on as if nothing had happened. */
 #include "app/refusal.h"
 #include "base/files.h"
-#include "identity/character_training.h"
-#include "identity/previews.h"
+#include "identity/training/character_training.h"
+#include "identity/training/previews.h"
 #include "worker/kinds.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* Pictures of any size at any resolution: a bucket that is planned lies within the picture and the area. */
-#include "identity/buckets.h"
+#include "identity/training/buckets.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* A safetensors file of any content: it is refused with an error, or every number in it can be read; as an
  * adapter and as a network it is refused or runs. */
-#include "identity/lora.h"
+#include "identity/network/lora.h"
 #include "tensor/safetensors.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* Before the first NUL a tokenizer.json of any content, behind it a text: the file is refused with an error
  * or encodes the text, and whatever the file is, the text can be split and normalised. */
-#include "identity/tokenizer_parts.h"
+#include "identity/text/tokenizer_parts.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);

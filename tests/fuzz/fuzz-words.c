@@ -1,7 +1,7 @@
 /* One byte for the number of vectors, then, before the first NUL, a vocabulary of any content, behind it a
  * text: the vocabulary is refused with an error or encodes the text, whatever that is, and binds it as a
  * trigger. */
-#include "identity/words.h"
+#include "identity/text/words.h"
 #include <string.h>
 
 #define WIDTH 4

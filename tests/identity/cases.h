@@ -1,7 +1,7 @@
 /* Inputs of the transformer as the golden files hold them: batches, which are taken one sample at a time. */
 #pragma once
 #include "golden.h"
-#include "identity/lora.h"
+#include "identity/network/lora.h"
 
 Transformer *case_transformer(const char *name, gboolean trainable);
 Lora *case_lora(const char *name, const Transformer *transformer);

@@ -1,7 +1,7 @@
 /* The transformer once more, plainly and in double precision: what the fast one is held against on shapes for
  * which there is no golden data, and what finite differences are taken of. */
 #pragma once
-#include "identity/transformer.h"
+#include "identity/network/transformer.h"
 
 /* A weight by its BFL name, [rows, cols] in double; the table's values are double *. */
 typedef GHashTable PlainWeights;

@@ -9,10 +9,10 @@
 
 #include "../must.h"
 #include "golden.h"
-#include "identity/autoencoder.h"
-#include "identity/blocks_parts.h"
-#include "identity/noise.h"
-#include "identity/transformer.h"
+#include "identity/network/transformer.h"
+#include "identity/picture/autoencoder.h"
+#include "identity/picture/blocks_parts.h"
+#include "identity/sampling/noise.h"
 #include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>

@@ -7,9 +7,9 @@
 #include <cmocka.h>
 
 #include "../must.h"
-#include "identity/buckets.h"
-#include "identity/caption_template.h"
-#include "identity/noise.h"
+#include "identity/sampling/noise.h"
+#include "identity/training/buckets.h"
+#include "identity/training/caption_template.h"
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 // cmocka wants the four above first
 #include <cmocka.h>
 
-#include "identity/deblock.h"
+#include "identity/picture/deblock.h"
 #include <math.h>
 #include <string.h>
 

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "../must.h"
-#include "identity/lora.h"
-#include "identity/noise.h"
+#include "identity/network/lora.h"
+#include "identity/sampling/noise.h"
 #include "plain.h"
 #include <math.h>
 #include <stdio.h>

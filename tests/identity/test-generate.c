@@ -9,9 +9,9 @@
 
 #include "../must.h"
 #include "base/files.h"
-#include "identity/generate.h"
-#include "identity/lora.h"
-#include "identity/noise.h"
+#include "identity/network/lora.h"
+#include "identity/sampling/generate.h"
+#include "identity/sampling/noise.h"
 #include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/plane.h"
-#include "identity/inspect.h"
+#include "identity/inspect/inspect.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

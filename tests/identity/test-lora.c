@@ -9,7 +9,7 @@
 
 #include "../must.h"
 #include "cases.h"
-#include "identity/optimiser.h"
+#include "identity/network/optimiser.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

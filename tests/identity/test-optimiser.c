@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "../must.h"
-#include "identity/optimiser.h"
+#include "identity/network/optimiser.h"
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>

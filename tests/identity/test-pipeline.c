@@ -9,9 +9,9 @@
 
 #include "../must.h"
 #include "golden.h"
-#include "identity/autoencoder.h"
-#include "identity/sampler.h"
-#include "identity/text.h"
+#include "identity/picture/autoencoder.h"
+#include "identity/sampling/sampler.h"
+#include "identity/text/text.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

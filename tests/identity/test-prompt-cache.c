@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/files.h"
-#include "identity/prompt_cache.h"
+#include "identity/text/prompt_cache.h"
 #include <glib/gstdio.h>
 #include <string.h>
 #include <utime.h>

@@ -9,7 +9,7 @@
 
 #include "../must.h"
 #include "golden.h"
-#include "identity/sampler.h"
+#include "identity/sampling/sampler.h"
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 
 #include "base/files.h"
 #include "golden.h"
-#include "identity/text.h"
+#include "identity/text/text.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "../must.h"
-#include "identity/noise.h"
-#include "identity/trainer.h"
+#include "identity/sampling/noise.h"
+#include "identity/training/trainer.h"
 #include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>

@@ -10,8 +10,8 @@
 #include "../must.h"
 #include "base/files.h"
 #include "cases.h"
-#include "identity/lora_training.h"
-#include "identity/noise.h"
+#include "identity/sampling/noise.h"
+#include "identity/training/lora_training.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 
 #include "../must.h"
 #include "cases.h"
-#include "identity/noise.h"
+#include "identity/sampling/noise.h"
 #include <glib/gstdio.h>
 #include <malloc.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* A tokenizer of 256 byte tokens and whatever a test adds, as the JSON of a tokenizer.json. */
 #pragma once
-#include "identity/tokenizer_parts.h"
+#include "identity/text/tokenizer_parts.h"
 #include <jansson.h>
 
 /* Merges come as "left right" in order of rank; each makes the token "leftright" (if it is not there) with

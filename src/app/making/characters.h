@@ -3,8 +3,8 @@
  * A Character has one to thirty pictures. Its rig is made from one of them by a job: spec {"pictures":
  * [OBJECT…]}; result {"folder": OBJECT, "notes": […]}. Before that, where there are several, chosen becomes
  * the best picture of the whole body, as the inspection of all of them finds, and report what it said of each
- * (identity/inspect_json.h); both stay when no rig can be made. Holds: "picture" (the chosen one; the first
- * before), "picture-0" …, "folder". What a Training adds is in app/making/trainings.h. */
+ * (identity/inspect/inspect_json.h); both stay when no rig can be made. Holds: "picture" (the chosen one; the
+ * first before), "picture-0" …, "folder". What a Training adds is in app/making/trainings.h. */
 #pragma once
 #include "app/inputs/inputs.h"
 #include "app/jobs/jobs.h"

@@ -2,7 +2,7 @@
 #include "app/making/drawing_models.h"
 
 #include "app/accounts/caches.h"
-#include "identity/model_file.h"
+#include "identity/models/model_file.h"
 
 struct ModelTable {
   GMutex lock;

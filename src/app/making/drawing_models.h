@@ -1,4 +1,4 @@
-/* The models that draw (identity/model.h), as operations know them: by the names of their folders. */
+/* The models that draw (identity/models/model.h), as operations know them: by the names of their folders. */
 #pragma once
 #include "app/app.h"
 #include "app/refusal.h"

@@ -6,7 +6,7 @@
 #include "app/jobs/webhooks.h"
 #include "app/making/assets.h"
 #include "app/making/drawing_models.h"
-#include "identity/generate.h"
+#include "identity/sampling/generate.h"
 #include <string.h>
 
 #define STRENGTH_MAX 2

@@ -7,7 +7,7 @@
 #include "app/making/assets.h"
 #include "app/making/characters_private.h"
 #include "app/making/drawing_models.h"
-#include "identity/recipe.h"
+#include "identity/training/recipe.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* Trainings: a Character's pictures become its LoRA (identity/character_training.h), in pool identity.
+/* Trainings: a Character's pictures become its LoRA (identity/training/character_training.h), in pool
+ * identity.
  *
  * Job JOB_TRAINING, subject the Character. Spec: {"pictures": [OBJECT…], "trigger", "class", "model", "seed",
  * "steps" or absent}. While it runs the job's partial result holds {"step", "steps", "loss", "previews":
