@@ -36,6 +36,17 @@ def test_what_it_does_not_know_is_said(empty):
     assert json.loads((empty / "out/generation.json").read_text())
 
 
+def test_what_is_left_open_is_decided_by_the_seed(empty):
+    """And pictures that are drawn together are those that are drawn alone."""
+    troupe("generate", "sprite", "a man", "--steps", 2, "--seed", 4, "--count", 3, "-o", empty / "all", "--quiet")
+    together = json.loads((empty / "all/generation.json").read_text())["pictures"]
+    troupe("generate", "sprite", "a man", "--steps", 2, "--seed", 6, "-o", empty / "one", "--quiet")
+    alone = json.loads((empty / "one/generation.json").read_text())["pictures"]
+    assert together[2]["prompt"] == alone[0]["prompt"] and "skin" in alone[0]["prompt"] and "no glasses" in alone[0]["prompt"]
+    assert len({picture["prompt"] for picture in together}) == 3
+    assert (empty / "all/03.png").read_bytes() == (empty / "one/01.png").read_bytes()
+
+
 def test_it_learns(tmp_path, empty):
     """Two steps only: that the recipe, the ordinary pictures and the Character belong together."""
     pictures = tmp_path / "pictures"
@@ -43,4 +54,5 @@ def test_it_learns(tmp_path, empty):
     said = troupe_json("train", *sorted(pictures.glob("*.png")), "--steps", 2, "--preview-every", 0, "-o", empty / "king")
     assert said["model"] == "sprite" and said["steps"] == 2
     troupe("generate", empty / "king", "a person in space", "--steps", 2, "-o", empty / "out", "--quiet")
-    assert (empty / "out/01.png").exists()
+    drawn = json.loads((empty / "out/generation.json").read_text())["pictures"][0]["prompt"]
+    assert (empty / "out/01.png").exists() and "skin" not in drawn and "day" in drawn

@@ -2,7 +2,7 @@
 #include "identity/models/model_file.h"
 #include "identity/text/prompt_cache.h"
 #include "identity/text/text.h"
-#include "identity/text/words.h"
+#include "identity/text/unsaid.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -117,6 +117,11 @@ gint64 model_text_width(const Model *model) {
 gboolean model_bind(Model *model, const char *trigger, GError **error) {
   g_queue_clear_full(&model->prompts, prompt_free);
   return !model->words || words_bind(model->words, trigger, error);
+}
+
+char *model_complete(const Model *model, const char *prompt, guint64 seed, gboolean learned) {
+  return model->words ? unsaid_complete(model->file->unsaid, model->words, prompt, seed, learned)
+                      : g_strdup(prompt);
 }
 
 static void features_of_words(const Model *model, Prompt *prompt) {

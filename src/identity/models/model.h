@@ -53,6 +53,9 @@ gboolean model_bind(Model *model, const char *trigger, GError **error);
 /* The text's shape: features are [length, width]. */
 gint64 model_text_length(const Model *model);
 gint64 model_text_width(const Model *model);
+/* The prompt with what it leaves open decided, where the model wants that (identity/text/unsaid.h), else as it
+ * is (transfer full). learned: it is about a Character with a LoRA. */
+char *model_complete(const Model *model, const char *prompt, guint64 seed, gboolean learned);
 /* Features of a prompt, the model's. The last few prompts' are kept, so they
  * are valid until a dozen others have been asked for. note (may be NULL): what in
  * the prompt meant nothing to the model, a sentence, or NULL (transfer full). FAULT_INPUT. */

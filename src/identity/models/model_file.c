@@ -1,6 +1,7 @@
 /* model.json is read into plain values, each with its limits; every file it names must be inside the folder.
  */
 #include "identity/models/model_file.h"
+#include "identity/text/unsaid.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -24,6 +25,7 @@ void model_file_free(ModelFile *file) {
                      file->words,    file->encoder, file->tokenizer};
   for (gsize i = 0; i < G_N_ELEMENTS(strings); i++)
     g_free(strings[i]);
+  json_decref(file->unsaid);
   g_free(file);
 }
 
@@ -120,6 +122,9 @@ static gboolean read_text_side(const Reader *reader, ModelFile *file) {
   const char *kind = json_string_value(json_object_get(text, "kind"));
   if (g_strcmp0(kind, "words") == 0) {
     file->text = MODEL_TEXT_WORDS;
+    file->unsaid = json_incref(json_object_get(text, "unsaid"));
+    if (!unsaid_check(file->unsaid))
+      return says_badly(reader, "unsaid", "a list of {\"known\": words, \"say\": [clauses]}");
     return (file->words = read_place(reader, text, "file")) != NULL;
   }
   if (g_strcmp0(kind, "qwen3") != 0)

@@ -1,6 +1,7 @@
 /* What a model's folder says of itself, read and checked before any network is opened. */
 #pragma once
 #include "identity/models/model.h"
+#include <jansson.h>
 
 typedef enum { MODEL_TEXT_WORDS, MODEL_TEXT_QWEN3 } ModelText;
 
@@ -9,6 +10,7 @@ typedef struct {
   char *transformer, *autoencoder; /* paths */
   ModelText text;
   char *words, *encoder, *tokenizer;
+  json_t *unsaid; /* identity/text/unsaid.h; or NULL */
   int taps[3];
   gint64 length;
 } ModelFile;

@@ -245,6 +245,16 @@ static gboolean draw(Generation *g, const SamplerInput *input, GeneratedPicture 
   return good;
 }
 
+/* What the prompt leaves open is decided by the picture's own seed. */
+static gboolean draw_one(Generation *g, SamplerInput *input, const char *prompt, GeneratedPicture *picture) {
+  gboolean learned = g->trigger && *g->trigger;
+  g_autofree char *text = model_complete(g->model, prompt, picture->seed, learned);
+  picture->text = text;
+  input->text = model_features(g->model, text, NULL, g->error);
+  input->empty = input->text && g->guidance != 1 ? model_features(g->model, "", NULL, g->error) : input->text;
+  return input->text && input->empty && draw(g, input, picture);
+}
+
 static gboolean draw_prompt(Generation *g, int prompt) {
   g_autofree char *note = NULL;
   g_autofree char *text = generate_prompt(g->options->prompts[prompt], g->trigger, g->class);
@@ -258,9 +268,7 @@ static gboolean draw_prompt(Generation *g, int prompt) {
                         .reference_sizes = (const gint64(*)[2])g->reference_sizes,
                         .reference_count = g->options->reference_count};
   progress_report(g->progress, "Reading the prompt", 0, 0);
-  input.text = model_features(g->model, text, &note, g->error);
-  input.empty = input.text && g->guidance != 1 ? model_features(g->model, "", NULL, g->error) : input.text;
-  if (!input.text || !input.empty)
+  if (!model_features(g->model, text, &note, g->error))
     return FALSE;
   if (note)
     progress_note(g->progress, "%s", note);
@@ -268,10 +276,9 @@ static gboolean draw_prompt(Generation *g, int prompt) {
     GeneratedPicture picture = {.prompt = prompt,
                                 .index = i,
                                 .seed = g->options->seed + (guint64)i,
-                                .text = text,
                                 .steps = g->steps,
                                 .guidance = g->guidance};
-    if (!draw(g, &input, &picture))
+    if (!draw_one(g, &input, text, &picture))
       return FALSE;
   }
   return TRUE;

@@ -35,7 +35,7 @@ typedef struct {
 typedef struct {
   int prompt, index; /* which of the prompts, which of its pictures */
   guint64 seed;
-  const char *text; /* the prompt with the trigger in its place */
+  const char *text; /* the prompt with the trigger in its place and what it left open decided */
   int steps;
   double guidance;
   Image *image; /* RGB; the callee may take it by setting it to NULL */
