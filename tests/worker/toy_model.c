@@ -29,6 +29,13 @@ static gboolean copy_tokenizer(const char *golden, const char *folder) {
   return dir != NULL;
 }
 
+/* The model that ships would be the usual one: one of its name that cannot be read hides it. */
+static gboolean hide_shipped(const char *folder) {
+  g_autofree char *hidden = g_build_filename(folder, "sprite", NULL);
+  g_autofree char *json = g_build_filename(hidden, "model.json", NULL);
+  return g_mkdir_with_parents(hidden, 0700) == 0 && g_file_set_contents(json, "{}", -1, NULL);
+}
+
 gboolean toy_model_make(const char *folder) {
   const char *named = g_getenv("GOLDEN_IDENTITY"), *shared = g_getenv("TROUPE_SHARED");
   g_autofree char *golden =
@@ -39,5 +46,6 @@ gboolean toy_model_make(const char *folder) {
          copy(golden, "a_model.safetensors", toy, "transformer.safetensors") &&
          copy(golden, "vae_model_bf16.safetensors", toy, "autoencoder.safetensors") &&
          copy(golden, "qwen_tiny_bf16.safetensors", toy, "encoder.safetensors") &&
-         copy_tokenizer(golden, toy) && g_file_set_contents(json, description, -1, NULL);
+         copy_tokenizer(golden, toy) && g_file_set_contents(json, description, -1, NULL) &&
+         hide_shipped(folder);
 }
