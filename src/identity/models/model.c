@@ -124,6 +124,10 @@ char *model_complete(const Model *model, const char *prompt, guint64 seed, gbool
                       : g_strdup(prompt);
 }
 
+const json_t *model_unsaid(const Model *model) {
+  return model->file->unsaid;
+}
+
 static void features_of_words(const Model *model, Prompt *prompt) {
   g_autofree gint32 *ids = g_new(gint32, (gsize)model_text_length(model));
   GPtrArray *left_out = NULL;

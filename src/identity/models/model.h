@@ -22,6 +22,7 @@
 #pragma once
 #include "identity/network/transformer.h"
 #include "identity/picture/autoencoder.h"
+#include <jansson.h>
 
 #define MODEL_DEFAULT "sprite"
 
@@ -53,9 +54,11 @@ gboolean model_bind(Model *model, const char *trigger, GError **error);
 /* The text's shape: features are [length, width]. */
 gint64 model_text_length(const Model *model);
 gint64 model_text_width(const Model *model);
-/* The prompt with what it leaves open decided, where the model wants that (identity/text/unsaid.h), else as it
- * is (transfer full). learned: it is about a Character with a LoRA. */
+/* The prompt with what it leaves open decided, where the model wants that (identity/text/unsaid.h), else as
+ * it is (transfer full). learned: it is about a Character with a LoRA. */
 char *model_complete(const Model *model, const char *prompt, guint64 seed, gboolean learned);
+/* What its captions speak of (identity/text/unsaid.h), or NULL. */
+const json_t *model_unsaid(const Model *model);
 /* Features of a prompt, the model's. The last few prompts' are kept, so they
  * are valid until a dozen others have been asked for. note (may be NULL): what in
  * the prompt meant nothing to the model, a sentence, or NULL (transfer full). FAULT_INPUT. */

@@ -1,7 +1,6 @@
 /* What a model's folder says of itself, read and checked before any network is opened. */
 #pragma once
 #include "identity/models/model.h"
-#include <jansson.h>
 
 typedef enum { MODEL_TEXT_WORDS, MODEL_TEXT_QWEN3 } ModelText;
 

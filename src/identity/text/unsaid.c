@@ -7,15 +7,17 @@ static gboolean clause_good(const json_t *clause) {
          g_utf8_validate(text, -1, NULL);
 }
 
+static gboolean clauses_good(const json_t *list) {
+  gboolean good = json_is_array(list) && json_array_size(list) <= UNSAID_CLAUSES_MAX;
+  for (size_t i = 0; good && i < json_array_size(list); i++)
+    good = clause_good(json_array_get(list, i));
+  return good;
+}
+
 static gboolean group_good(const json_t *group) {
-  const json_t *say = json_object_get(group, "say");
-  if (!clause_good(json_object_get(group, "known")) || json_array_size(say) < 1 ||
-      json_array_size(say) > UNSAID_CLAUSES_MAX)
-    return FALSE;
-  for (size_t i = 0; i < json_array_size(say); i++)
-    if (!clause_good(json_array_get(say, i)))
-      return FALSE;
-  return TRUE;
+  const json_t *say = json_object_get(group, "say"), *also = json_object_get(group, "also");
+  return clause_good(json_object_get(group, "known")) && clauses_good(say) && json_array_size(say) > 0 &&
+         (!also || clauses_good(also));
 }
 
 gboolean unsaid_check(const json_t *list) {

@@ -6,8 +6,9 @@
  *   [{"known": "day sunset night", "say": ["day"]},
  *    {"known": "portrait half full", "say": ["portrait of", "full body picture of"], "front": true},
  *    {"known": "skin", "say": ["pale skin", "dark skin"], "who": true}, …]
- * A prompt with none of the known words is given one of the clauses, in front of it or behind it. What
- * belongs to a person's looks ("who") is not said of a Character that was learned. */
+ * A prompt with none of the known words is given one of the clauses, in front of it or behind it. "also"
+ * lists clauses that are not given to prompts but are found in pictures (identity/training/self_caption.h).
+ * What belongs to a person's looks ("who") is not said of a Character that was learned. */
 #pragma once
 #include "identity/text/words.h"
 #include <jansson.h>

@@ -8,6 +8,7 @@
 #include "identity/training/character_folder.h"
 #include "identity/training/previews.h"
 #include "identity/training/replay.h"
+#include "identity/training/self_caption.h"
 #include "media/picture.h"
 #include <math.h>
 #include <string.h>
@@ -108,6 +109,23 @@ static gboolean find_caption(const Work *work, const char *path, int index, char
   return *caption != NULL;
 }
 
+/* The model's own caption for the picture that was added last, where it can give one. */
+static gboolean caption_itself(const Work *work, DatasetPart part, int index) {
+  const GPtrArray *items = work->dataset->parts[part];
+  DatasetItem *item = items->pdata[items->len - 1];
+  GError *problem = NULL;
+  g_autofree char *own = self_caption(work->model, item, work->class, &problem);
+  if (problem) {
+    g_propagate_error(work->error, problem);
+    return FALSE;
+  }
+  if (own) {
+    g_free(item->caption);
+    item->caption = caption_template(own, work->trigger, work->class, (guint)MAX(index, 0));
+  }
+  return TRUE;
+}
+
 static gboolean add_picture(const Work *work, const char *path, DatasetPart part, int index) {
   g_autoptr(Image) picture = picture_load(path, work->error), mask = NULL;
   g_autofree char *given = NULL, *caption = NULL;
@@ -128,7 +146,7 @@ static gboolean add_picture(const Work *work, const char *path, DatasetPart part
   const DatasetPicture entry = {picture, mask, caption, part};
   if (dataset_add(work->dataset, model_autoencoder(work->model), &entry, work->recipe->resolution,
                   work->error))
-    return TRUE;
+    return given || part == DATASET_REPLAY || caption_itself(work, part, index);
   if (work->error)
     g_prefix_error(work->error, "%s: ", path);
   return FALSE;
@@ -183,6 +201,18 @@ static gboolean read_material(Work *work) {
                   "All pictures are the same one; the character will look like it everywhere.");
   progress_report(work->progress, "Reading the captions", 0, 0);
   return dataset_read_captions(work->dataset, features, work, work->error);
+}
+
+/* What is said of each picture, for those who want to say it better: a line each, in their order. */
+static gboolean write_captions(const Work *work) {
+  const GPtrArray *items = work->dataset->parts[DATASET_LEARN];
+  g_autofree char *path = g_build_filename(work->folder, CHARACTER_TRAINING, "captions.txt", NULL);
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (guint i = 0; i < items->len; i++)
+    g_string_append_printf(text, "%s\t%s\n", work->job->pictures[i],
+                           ((const DatasetItem *)items->pdata[i])->caption);
+  return g_file_set_contents(path, text->str, -1, NULL) ||
+         fault(work->error, FAULT_OUTPUT, "%s cannot be written.", path);
 }
 
 /* --- steps --- */
@@ -288,5 +318,5 @@ gboolean character_train(Model *model, const Recipe *recipe, const CharacterTrai
   return check_memory(&work, trained->bytes) && model_bind(model, work.trigger, error) &&
          read_material(&work) &&
          character_folder_prepare(work.folder, job->name, job->pictures, job->picture_count, error) &&
-         open_training(&work) && train(&work, trained);
+         write_captions(&work) && open_training(&work) && train(&work, trained);
 }

@@ -1,8 +1,9 @@
 /* From ten to thirty pictures to a Character's lora.safetensors.
  *
  * The Character's folder is made where it is new. Inside it, in training/, are the log of the loss
- * (loss.csv), its chart (loss.png), the previews and their contact sheet (previews.png), and, until the
- * training is complete, the checkpoint: the same call on the same pictures goes on from there.
+ * (loss.csv), what was said of each picture (captions.txt), its chart (loss.png), the previews and their
+ * contact sheet (previews.png), and, until the training is complete, the checkpoint: the same call on the
+ * same pictures goes on from there.
  *
  *   g_autofree char *replay = NULL;
  *   recipe_of_model(model, &recipe, &replay, error);
@@ -20,7 +21,8 @@ typedef struct {
   const char *const *pictures;
   int picture_count;           /* DATASET_MIN_PICTURES … DATASET_MAX_PICTURES */
   const char *const *captions; /* one for all, or one for each picture, in their order; NULL: the texts beside
-                                  the pictures, and where there is none a template */
+                                  the pictures, and where there is none the model's own
+                                  (self_caption.h), or a template */
   int caption_count;
   const char *const *masks; /* pictures, white is the figure, one for each in their order; or NULL: alpha */
   int mask_count;
