@@ -104,7 +104,8 @@ static gboolean check_memory(Model *model, const GenerateOptions *options, Progr
         "This needs %.1f GB of memory and %.1f GB are free. Close other programs, or take a smaller model.",
         (double)wanted / 1e9, (double)there / 1e9);
   gint64 width, height;
-  generate_size(model_facts(model)->resolution, options->aspect, &width, &height);
+  generate_size(model_facts(model)->resolution, model_facts(model)->longest, options->aspect, &width,
+                &height);
   g_autofree char *plan = g_strdup_printf(
       "%s: %d x %d pixels, %d steps, %.0f MB of working memory", model_facts(model)->title, (int)width,
       (int)height, options->steps ? options->steps : model_facts(model)->steps, (double)wanted / MEGABYTE);

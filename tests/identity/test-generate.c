@@ -185,7 +185,7 @@ static void sizes_keep_shape_and_area(void **state) {
                {1024, .75, 880, 1184}, {128, .75, 112, 144},  {1024, 16.0 / 9, 1360, 768}};
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
     gint64 width, height;
-    generate_size(cases[i].resolution, cases[i].aspect, &width, &height);
+    generate_size(cases[i].resolution, AUTOENCODER_MAX_SIDE, cases[i].aspect, &width, &height);
     assert_true(width % 16 == 0 && height % 16 == 0 &&
                 width * height <= cases[i].resolution * cases[i].resolution);
     assert_true(fabs(log((double)width / (double)height / cases[i].aspect)) < .06);

@@ -7,8 +7,9 @@
  *    "text": {"kind": "words", "file": "words.safetensors"}
  *        or  {"kind": "qwen3", "encoder": "text_encoder", "tokenizer": "tokenizer", "taps": [9, 18, 27],
  *             "length": 512},
- *    "resolution": 128, "steps": 20, "guidance": 3, "shift": 1.5, "trainable": true,
+ *    "resolution": 128, "longest": 128, "steps": 20, "guidance": 3, "shift": 1.5, "trainable": true,
  *    "licence": "LICENSE", "card": "README.md"}
+ * longest (optional) is the longest side that it can draw.
  * Files are named relative to the folder and lie inside it; a network may be one file or the folder of a
  * sharded one. shift 0 (the default) is FLUX.2's own schedule. licence and card are optional texts.
  *
@@ -30,6 +31,7 @@ typedef struct {
   char *folder, *name, *title, *about;
   char *licence, *card; /* the texts, or NULL */
   gint64 resolution;    /* pixels a side of a square picture */
+  gint64 longest;       /* pixels that no side may exceed, where the model has learned no larger ones */
   int steps;
   double guidance, shift;
   gboolean trainable;

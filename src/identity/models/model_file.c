@@ -140,19 +140,22 @@ static gboolean read_text_side(const Reader *reader, ModelFile *file) {
 }
 
 static gboolean read_facts(const Reader *reader, ModelFacts *facts) {
-  double resolution, steps;
+  double resolution, longest, steps;
   if (!read_string(reader, "name", NULL, &facts->name) ||
       !read_string(reader, "title", facts->name, &facts->title) ||
       !read_string(reader, "about", "", &facts->about) || !read_text(reader, "licence", &facts->licence) ||
       !read_text(reader, "card", &facts->card) ||
       !read_number(reader, reader->json, "resolution", 1024, AUTOENCODER_PATCH, AUTOENCODER_MAX_SIDE,
                    &resolution) ||
+      !read_number(reader, reader->json, "longest", AUTOENCODER_MAX_SIDE, AUTOENCODER_PATCH,
+                   AUTOENCODER_MAX_SIDE, &longest) ||
       !read_number(reader, reader->json, "steps", 20, 1, STEPS_MAX, &steps) ||
       !read_number(reader, reader->json, "guidance", 1, 0, GUIDANCE_MAX, &facts->guidance) ||
       !read_number(reader, reader->json, "shift", 0, 0, SHIFT_MAX, &facts->shift))
     return FALSE;
   if (!facts->name || !*facts->name || strlen(facts->name) > NAME_MAX_BYTES || strchr(facts->name, '/'))
     return says_badly(reader, "name", "a short name");
+  facts->longest = (gint64)longest;
   facts->resolution = (gint64)resolution / AUTOENCODER_PATCH * AUTOENCODER_PATCH;
   facts->steps = (int)steps;
   facts->trainable = json_is_true(json_object_get(reader->json, "trainable"));
@@ -192,6 +195,7 @@ static gboolean read_diffusers(const Reader *reader, ModelFile *file) {
   facts->about =
       g_strdup(distilled ? "Four steps a picture." : "Fifty steps a picture; the one to train on.");
   facts->resolution = 1024;
+  facts->longest = AUTOENCODER_MAX_SIDE;
   facts->steps = distilled ? 4 : 50;
   facts->guidance = distilled ? 1 : 4;
   facts->trainable = !distilled;

@@ -19,13 +19,13 @@
 
 /* --- sizes --- */
 
-void generate_size(gint64 resolution, double aspect, gint64 *width, gint64 *height) {
+void generate_size(gint64 resolution, gint64 longest, double aspect, gint64 *width, gint64 *height) {
   double best = INFINITY, area = (double)resolution * (double)resolution;
   *width = *height = AUTOENCODER_PATCH;
-  for (gint64 h = AUTOENCODER_PATCH; h <= AUTOENCODER_MAX_SIDE; h += AUTOENCODER_PATCH) {
+  for (gint64 h = AUTOENCODER_PATCH; h <= longest; h += AUTOENCODER_PATCH) {
     gint64 most = (gint64)(area / (double)h) / AUTOENCODER_PATCH * AUTOENCODER_PATCH;
     gint64 wanted = (gint64)llround((double)h * aspect / AUTOENCODER_PATCH) * AUTOENCODER_PATCH;
-    gint64 w = MIN(MIN(most, wanted), AUTOENCODER_MAX_SIDE);
+    gint64 w = MIN(MIN(most, wanted), longest);
     if (w < AUTOENCODER_PATCH)
       continue;
     /* A wrong shape costs as much as the same share of pixels left out. */
@@ -128,7 +128,7 @@ static gboolean check_options(Generation *g) {
   const ModelFacts *facts = model_facts(g->model);
   g->steps = o->steps ? o->steps : facts->steps;
   g->guidance = o->guidance > 0 ? o->guidance : facts->guidance;
-  generate_size(facts->resolution, aspect, &g->width, &g->height);
+  generate_size(facts->resolution, facts->longest, aspect, &g->width, &g->height);
   return TRUE;
 }
 

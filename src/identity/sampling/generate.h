@@ -47,8 +47,9 @@ typedef gboolean (*GenerateTake)(GeneratedPicture *picture, gpointer user, GErro
 gboolean generate(Model *model, const GenerateOptions *options, GenerateTake take, gpointer user,
                   Progress *progress, GError **error);
 
-/* Sides in pixels, multiples of 16, of at most resolution² pixels, nearest to width / height = aspect. */
-void generate_size(gint64 resolution, double aspect, gint64 *width, gint64 *height);
+/* Sides in pixels, multiples of 16, none above `longest`, of at most resolution² pixels, nearest to width /
+ * height = aspect. */
+void generate_size(gint64 resolution, gint64 longest, double aspect, gint64 *width, gint64 *height);
 /* Bytes of working memory beside the model's weights; 0 for options that make no sense. */
 gint64 generate_bytes(Model *model, const GenerateOptions *options);
 /* The prompt with the trigger in it: where "[trigger]" stands, else before the class word, else in front

@@ -95,10 +95,11 @@ Previews *previews_new(Model *model, const PreviewsSetup *setup, gboolean fresh,
   if (setup->prompts && g_strv_length((char **)prompts) > PREVIEWS_MAX_PROMPTS)
     return fault_null(error, FAULT_USAGE, "at most %d prompts can be previewed.", PREVIEWS_MAX_PROMPTS);
   g_autofree char *called = g_strdup_printf("%s %s", setup->trigger, setup->class);
-  for (guint i = 0; i < most && prompts[i]; i++)
-    g_ptr_array_add(previews->prompts, setup->prompts
-                                           ? generate_prompt(prompts[i], setup->trigger, setup->class)
-                                           : generate_prompt(prompts[i], called, NULL));
+  for (guint i = 0; i < most && prompts[i]; i++) {
+    g_autofree char *prompt = setup->prompts ? generate_prompt(prompts[i], setup->trigger, setup->class)
+                                             : generate_prompt(prompts[i], called, NULL);
+    g_ptr_array_add(previews->prompts, model_complete(model, prompt, i, TRUE));
+  }
   if (fresh)
     remove_old(setup->folder);
   return g_steal_pointer(&previews);
