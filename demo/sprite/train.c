@@ -104,14 +104,7 @@ static gboolean run(const char *folder, const Options *o, GError **error) {
   if (!material)
     return FALSE;
   TrainerSource source = material_source(material);
-  TransformerShape shape = {.hidden = o->hidden,
-                            .heads = o->hidden / 64,
-                            .head = 64,
-                            .mlp = 3 * o->hidden,
-                            .context = VOCABULARY_WIDTH,
-                            .channels = AUTOENCODER_CHANNELS,
-                            .doubles = o->doubles,
-                            .singles = o->singles};
+  const TransformerShape shape = trainer_shape(o->hidden, o->doubles, o->singles, VOCABULARY_WIDTH);
   TrainerSettings settings = trainer_defaults;
   settings.schedule.steps = o->steps;
   settings.batch = o->batch;

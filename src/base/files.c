@@ -20,6 +20,19 @@ void files_remove_tree(const char *path) {
   g_unlink(path);
 }
 
+int files_write(int fd, const void *data, gsize length) {
+  for (const char *at = data; length > 0;) {
+    ssize_t n = write(fd, at, length);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return n < 0 ? errno : ENOSPC;
+    at += n;
+    length -= (gsize)n;
+  }
+  return 0;
+}
+
 /* The kernel shares the blocks where the file system can. */
 static gboolean copy_bytes(int from, int to, gint64 bytes) {
   while (bytes > 0) {

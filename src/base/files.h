@@ -9,6 +9,9 @@ void files_remove_tree(const char *path);
  * it is larger, FAULT_OUTPUT. */
 gboolean files_copy(const char *from, const char *to, gint64 most, GError **error);
 
+/* All of it, however many calls that takes; 0, or the number of the error (errno.h). */
+int files_write(int fd, const void *data, gsize length);
+
 /* A new, empty folder beside `folder`, to be filled and then handed to files_publish. FAULT_OUTPUT when `folder` exists and is
  * not an empty folder, or cannot be made. Free with g_free; remove with files_remove_tree on failure. */
 char *files_draft(const char *folder, GError **error);

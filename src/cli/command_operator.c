@@ -67,9 +67,8 @@ static gboolean key_end(App *app, const Options *options, const char *key, GErro
 
 static gboolean credit_show(App *app, const Options *options, const char *unused, GError **error) {
   g_autofree char *account = account_find(app, options->account, error);
-  g_autoptr(Session) session = account ? database_begin(app->database, DATABASE_READ, error) : NULL;
   Balance balance;
-  if (!session || !ledger_balance(session, account, &balance, error))
+  if (!account || !account_balance(app, account, &balance, error))
     return FALSE;
   printf("balance %.2f, reserved %.2f, used %.2f, purchased %.2f\n", (double)balance.balance / CREDIT,
          (double)balance.reserved / CREDIT, (double)balance.used / CREDIT,

@@ -2,6 +2,7 @@
  *
  * Standard output belongs to the conversation; a library that prints is sent to standard error. */
 #include "engine/tasks.h"
+#include "base/files.h"
 #include "engine/child.h"
 #include "engine/chunks.h"
 #include "engine/sandbox.h"
@@ -49,15 +50,8 @@ typedef struct {
 static void say(Voice *voice, json_t *line) {
   char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(15));
   g_autofree char *ended = text ? g_strconcat(text, "\n", NULL) : NULL;
-  gsize length = ended ? strlen(ended) : 0, done = 0;
-  while (done < length) {
-    ssize_t n = write(voice->fd, ended + done, length - done);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      break;
-    done += (gsize)n;
-  }
+  if (ended)
+    files_write(voice->fd, ended, strlen(ended)); /* an error means that nobody listens any more */
   free(text);
   json_decref(line);
 }

@@ -2,6 +2,7 @@
  * 206) begins from nothing, and so does the part. */
 #include "media/download.h"
 #include "base/checksum.h"
+#include "base/files.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -67,16 +68,8 @@ static size_t take_bytes(char *data, size_t size, size_t count, void *user) {
   }
   if (!transfer->begun && !begin(transfer))
     return 0;
-  for (gsize done = 0; done < length;) {
-    ssize_t n = write(transfer->fd, data + done, length - done);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0) {
-      transfer->write_error = n < 0 ? errno : ENOSPC;
-      return 0;
-    }
-    done += (gsize)n;
-  }
+  if ((transfer->write_error = files_write(transfer->fd, data, length)))
+    return 0;
   transfer->bytes += (gint64)length;
   return transfer->download->bytes >= 0 && transfer->bytes > transfer->download->bytes ? 0 : length;
 }

@@ -6,6 +6,7 @@
  * asked for, so what is counted is what is written. */
 #include "media/fetch.h"
 #include "base/checksum.h"
+#include "base/files.h"
 #include "media/address.h"
 
 #include <curl/curl.h>
@@ -234,16 +235,8 @@ static size_t take_bytes(char *data, size_t size, size_t count, void *user) {
   if ((transfer->too_large = transfer->bytes > transfer->most))
     return 0;
   checksum_update(transfer->checksum, data, length);
-  for (gsize done = 0; done < length;) {
-    ssize_t n = write(transfer->fd, data + done, length - done);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0) {
-      transfer->write_error = n < 0 ? errno : ENOSPC;
-      return 0;
-    }
-    done += (gsize)n;
-  }
+  if ((transfer->write_error = files_write(transfer->fd, data, length)))
+    return 0;
   return length;
 }
 

@@ -46,9 +46,8 @@ static gboolean check_key(const Request *request, GError **error) {
 
 /* The API is for accounts that have had credits at some time. */
 static gboolean check_caller(App *app, const Caller *caller, GError **error) {
-  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
   Balance balance;
-  if (!session || !ledger_balance(session, caller->account, &balance, error))
+  if (!account_balance(app, caller->account, &balance, error))
     return FALSE;
   return balance.purchased > 0 || refuse(error, REFUSAL_FORBIDDEN,
                                          "This account has never had credits, so it has no access to the "
@@ -181,9 +180,8 @@ static Answer *delete_character(Api *api, Request *request, GError **error) {
 /* --- credits and uploads --- */
 
 static Answer *get_credits(Api *api, Request *request, GError **error) {
-  g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
   Balance balance;
-  if (!session || !ledger_balance(session, request_caller(request)->account, &balance, error))
+  if (!account_balance(request_app(request), request_caller(request)->account, &balance, error))
     return NULL;
   return vicsee_answer(json_pack("{s:o}", "credits", vicsee_credits(balance.balance)));
 }

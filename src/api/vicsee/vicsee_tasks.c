@@ -66,9 +66,8 @@ static json_t *drawn_object(App *app, const Job *job, gint64 balance) {
 }
 
 static gboolean balance_of(App *app, const char *account, gint64 *balance, GError **error) {
-  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
   Balance whole;
-  if (!session || !ledger_balance(session, account, &whole, error))
+  if (!account_balance(app, account, &whole, error))
     return FALSE;
   *balance = whole.balance;
   return TRUE;

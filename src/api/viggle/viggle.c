@@ -46,25 +46,16 @@ static Answer *create_render(Api *api, Request *request, GError **error) {
   return job ? answer_json(200, viggle_render_started(job)) : shape_dry_run(price, mode);
 }
 
-/* account NULL: anybody's. */
-static Job *render_job(App *app, const char *id, const char *account, GError **error) {
-  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
-  g_autoptr(Job) job = session ? job_get(session, id, account, error) : NULL;
-  if (job && job->kind != JOB_RENDER)
-    return refuse_null(error, REFUSAL_NOT_FOUND, "There is no render %.80s.", id);
-  return g_steal_pointer(&job);
-}
-
 static Answer *get_render(Api *api, Request *request, GError **error) {
   App *app = request_app(request);
-  g_autoptr(Job) job = render_job(app, request_argument(request, "job_id"), NULL, error);
+  g_autoptr(Job) job = render_get(app, NULL, request_argument(request, "job_id"), error);
   return job ? answer_json(200, viggle_render(app, job)) : NULL;
 }
 
 static Answer *cancel_render(Api *api, Request *request, GError **error) {
   App *app = request_app(request);
   const char *id = request_argument(request, "job_id"), *account = request_caller(request)->account;
-  g_autoptr(Job) found = render_job(app, id, account, error);
+  g_autoptr(Job) found = render_get(app, account, id, error);
   g_autoptr(Job) job = found ? job_cancel(app, id, account, error) : NULL;
   return job ? answer_json(200, viggle_render(app, job)) : NULL;
 }
@@ -195,9 +186,8 @@ static Answer *list_scenes(Api *api, Request *request, GError **error) {
 /* --- credits --- */
 
 static Answer *get_credits(Api *api, Request *request, GError **error) {
-  g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
   Balance balance;
-  if (!session || !ledger_balance(session, request_caller(request)->account, &balance, error))
+  if (!account_balance(request_app(request), request_caller(request)->account, &balance, error))
     return NULL;
   return answer_json(200, viggle_credits(&balance));
 }

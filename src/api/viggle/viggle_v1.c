@@ -9,9 +9,8 @@
 /* --- credits --- */
 
 static Answer *get_credits(Api *api, Request *request, GError **error) {
-  g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
   Balance balance;
-  if (!session || !ledger_balance(session, request_caller(request)->account, &balance, error))
+  if (!account_balance(request_app(request), request_caller(request)->account, &balance, error))
     return NULL;
   return answer_json(200,
                      json_pack("{s:o, s:o, s:o}", "balance", shape_credits(balance.balance), "reserved",
@@ -209,12 +208,8 @@ static Answer *create_video(Api *api, Request *request, GError **error) {
 }
 
 static Job *render_job(Request *request, GError **error) {
-  const char *id = request_argument(request, "render_id");
-  g_autoptr(Session) session = database_begin(request_app(request)->database, DATABASE_READ, error);
-  g_autoptr(Job) job = session ? job_get(session, id, request_caller(request)->account, error) : NULL;
-  if (job && job->kind != JOB_RENDER)
-    return refuse_null(error, REFUSAL_NOT_FOUND, "There is no render %.80s.", id);
-  return g_steal_pointer(&job);
+  return render_get(request_app(request), request_caller(request)->account,
+                    request_argument(request, "render_id"), error);
 }
 
 static Answer *get_render(Api *api, Request *request, GError **error) {

@@ -67,3 +67,5 @@ typedef struct {
   gint64 balance, purchased, used, reserved, updated; /* hundredths; milliseconds */
 } Balance;
 gboolean ledger_balance(Session *session, const char *account, Balance *balance, GError **error);
+/* The same in a session of its own. */
+gboolean account_balance(App *app, const char *account, Balance *balance, GError **error);

@@ -112,3 +112,8 @@ gboolean ledger_balance(Session *session, const char *account, Balance *balance,
                        rows_integer(rows, 3), rows_integer(rows, 4)};
   return TRUE;
 }
+
+gboolean account_balance(App *app, const char *account, Balance *balance, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  return session && ledger_balance(session, account, balance, error);
+}

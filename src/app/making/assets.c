@@ -3,9 +3,8 @@
 #include <string.h>
 
 gboolean asset_affordable(App *app, const char *account, gint64 price, GError **error) {
-  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
   Balance balance;
-  if (!session || !ledger_balance(session, account, &balance, error))
+  if (!account_balance(app, account, &balance, error))
     return FALSE;
   if (balance.balance >= price)
     return TRUE;

@@ -393,3 +393,11 @@ GPtrArray *render_list(App *app, const char *account, int limit, int offset, gin
   }
   return g_steal_pointer(&jobs);
 }
+
+Job *render_get(App *app, const char *account, const char *id, GError **error) {
+  g_autoptr(Session) session = database_begin(app->database, DATABASE_READ, error);
+  g_autoptr(Job) job = session ? job_get(session, id, account, error) : NULL;
+  if (job && job->kind != JOB_RENDER)
+    return refuse_null(error, REFUSAL_NOT_FOUND, "There is no render %.80s.", id);
+  return g_steal_pointer(&job);
+}

@@ -45,5 +45,7 @@ gboolean render_mapping(const char *text, json_t **mapping, GError **error);
 /* FALSE when text is not "R,G,B", each 0..255; spaces around the numbers are passed over. */
 gboolean render_colour(const char *text, int colour[3]);
 
+/* One Render; account NULL: anybody's. REFUSAL_NOT_FOUND. */
+Job *render_get(App *app, const char *account, const char *id, GError **error);
 /* The Renders of an account (Job), newest first. */
 GPtrArray *render_list(App *app, const char *account, int limit, int offset, gint64 *total, GError **error);

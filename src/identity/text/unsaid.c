@@ -48,6 +48,13 @@ static guint64 mix(guint64 x) {
   return x ^ (x >> 31);
 }
 
+char *unsaid_add(char *text, const json_t *group, const char *clause) {
+  gboolean front = json_is_true(json_object_get(group, "front"));
+  char *longer = g_strdup_printf(front ? "%2$s %1$s" : "%1$s, %2$s", text, clause);
+  g_free(text);
+  return longer;
+}
+
 char *unsaid_complete(const json_t *list, const Words *words, const char *prompt, guint64 seed,
                       gboolean learned) {
   char *text = g_strdup(prompt);
@@ -58,10 +65,7 @@ char *unsaid_complete(const json_t *list, const Words *words, const char *prompt
       continue;
     size_t chosen = mix(seed ^ mix(i)) % json_array_size(say);
     const char *clause = json_string_value(json_array_get(say, chosen));
-    gboolean front = json_is_true(json_object_get(group, "front"));
-    char *longer = g_strdup_printf(front ? "%2$s %1$s" : "%1$s, %2$s", text, clause);
-    g_free(text);
-    text = longer;
+    text = unsaid_add(text, group, clause);
   }
   return text;
 }

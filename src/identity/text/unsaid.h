@@ -19,6 +19,8 @@
 
 /* Whether it has that form. NULL is fine, and an empty list: nothing is ever added. */
 gboolean unsaid_check(const json_t *list);
+/* A text, which is freed, with a clause of the group in its place: in front or behind (transfer full). */
+char *unsaid_add(char *text, const json_t *group, const char *clause);
 /* list: one that was checked. The same prompt and seed give the same text; learned: a Character is drawn
  * (transfer full). */
 char *unsaid_complete(const json_t *list, const Words *words, const char *prompt, guint64 seed,

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HEAD 64 /* width of an attention head */
 #define SMOOTH 100
 #define WARM_UP_SHARE 10 /* of short trainings, at most a tenth */
 static const char *const suffixes[] = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff"};
@@ -151,8 +150,9 @@ static gboolean check(const FullTraining *job, GError **error) {
   if (job->resolution < 32 || job->resolution > 512 || job->resolution % AUTOENCODER_PATCH)
     return fault(error, FAULT_USAGE, "the resolution is a multiple of %d from 32 to 512 pixels.",
                  AUTOENCODER_PATCH);
-  if (job->hidden < HEAD || job->hidden > 1024 || job->hidden % HEAD)
-    return fault(error, FAULT_USAGE, "the network's width is a multiple of %d from %d to 1024.", HEAD, HEAD);
+  if (job->hidden < TRAINER_HEAD || job->hidden > 1024 || job->hidden % TRAINER_HEAD)
+    return fault(error, FAULT_USAGE, "the network's width is a multiple of %d from %d to 1024.", TRAINER_HEAD,
+                 TRAINER_HEAD);
   if (!(job->rate > 0 && job->rate <= 1))
     return fault(error, FAULT_USAGE, "the learning rate is above 0 and at most 1; usual is %g.",
                  full_training_defaults.rate);
@@ -161,14 +161,7 @@ static gboolean check(const FullTraining *job, GError **error) {
 
 static Trainer *make_trainer(const FullTraining *job, const TrainerSource *source, gint64 context,
                              GError **error) {
-  const TransformerShape shape = {.hidden = job->hidden,
-                                  .heads = job->hidden / HEAD,
-                                  .head = HEAD,
-                                  .mlp = 3 * job->hidden,
-                                  .context = context,
-                                  .channels = AUTOENCODER_CHANNELS,
-                                  .doubles = job->doubles,
-                                  .singles = job->singles};
+  const TransformerShape shape = trainer_shape(job->hidden, job->doubles, job->singles, context);
   TrainerSettings settings = trainer_defaults;
   settings.schedule.steps = job->steps;
   settings.schedule.warmup = MIN(settings.schedule.warmup, job->steps / WARM_UP_SHARE);

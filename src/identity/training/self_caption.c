@@ -25,14 +25,9 @@ typedef struct {
 /* What is known so far, in the order of captions (transfer full). */
 static char *compose(const Reader *reader) {
   char *text = g_strdup(reader->class);
-  for (size_t i = 0; i < json_array_size(reader->groups); i++) {
-    gboolean front = json_is_true(json_object_get(json_array_get(reader->groups, i), "front"));
-    if (!reader->chosen[i])
-      continue;
-    char *longer = g_strdup_printf(front ? "%2$s %1$s" : "%1$s, %2$s", text, reader->chosen[i]);
-    g_free(text);
-    text = longer;
-  }
+  for (size_t i = 0; i < json_array_size(reader->groups); i++)
+    if (reader->chosen[i])
+      text = unsaid_add(text, json_array_get(reader->groups, i), reader->chosen[i]);
   return text;
 }
 

@@ -2,6 +2,7 @@
  * small network are too short to be divided themselves. Worker w takes samples w, w + workers, …; the
  * gradients are then added in the workers' order, whatever number of threads did the work. */
 #include "identity/training/trainer.h"
+#include "identity/picture/autoencoder.h"
 #include "identity/training/checkpoint.h"
 #include <math.h>
 #include <stdlib.h>
@@ -92,6 +93,17 @@ static char *describe(const TransformerShape *shape, const TrainerSettings *s, c
       s->schedule.warmup, s->schedule.shape, s->schedule.floor, s->schedule.hold, o->rate, o->beta1, o->beta2,
       o->epsilon, o->decay, o->muon, o->momentum, o->muon_rate, s->clip, s->times.mean, s->times.deviation,
       s->times.uniform, s->times.shifted, s->average, s->seed, source->name);
+}
+
+TransformerShape trainer_shape(gint64 hidden, gint64 doubles, gint64 singles, gint64 context) {
+  return (TransformerShape){.hidden = hidden,
+                            .heads = hidden / TRAINER_HEAD,
+                            .head = TRAINER_HEAD,
+                            .mlp = 3 * hidden,
+                            .context = context,
+                            .channels = AUTOENCODER_CHANNELS,
+                            .doubles = doubles,
+                            .singles = singles};
 }
 
 Trainer *trainer_new(const TransformerShape *shape, const TrainerSettings *settings,

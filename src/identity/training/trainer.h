@@ -51,6 +51,11 @@ typedef struct {
   int fifth_count[TRAINER_FIFTHS];
 } TrainerReport;
 
+#define TRAINER_HEAD 64 /* width of an attention head */
+/* Of a small network of this project: heads of TRAINER_HEAD, an MLP three times as wide. hidden: a multiple
+ * of TRAINER_HEAD. */
+TransformerShape trainer_shape(gint64 hidden, gint64 doubles, gint64 singles, gint64 context);
+
 typedef struct Trainer Trainer;
 /* Weights begin as those of transformer_new with the settings' seed. source is not owned. FAULT_USAGE. */
 Trainer *trainer_new(const TransformerShape *shape, const TrainerSettings *settings,
