@@ -10,6 +10,7 @@ import time as clock
 import pytest
 import requests
 from conftest import make_material
+from photos import QuietHandler
 from serving import Server
 
 
@@ -28,17 +29,7 @@ def idle(tmp_path_factory):
 def elsewhere(character_png, clip):
     """Somebody else's server: files, pages, redirects; it keeps what is posted to it."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def answer(self, status, body=b"", **headers):
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(body)
-
+    class Handler(QuietHandler):
         def do_GET(self):
             served = {"/character.png": (character_png, "image/png"), "/dance.mp4": (clip, "video/mp4"), "/unnamed": (clip, "application/octet-stream")}
             if self.path in served:
