@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
                  .converter = colour_converter_new(info)};
   bench.tracker = tracker_new(POSE_FULL, NULL, info->width, info->height, &error);
   stop_on(error);
-  bench.masks = scene_masks_open(scene, &error);
+  bench.masks = scene_masks_open(scene, 0, &error);
   stop_on(error);
   const Plate *plate = scene_plate(scene, 0, &error);
   stop_on(error);

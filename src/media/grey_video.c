@@ -140,6 +140,7 @@ struct GreyVideoIn {
   AVCodecContext *decoders[GREY_VIDEO_MAX_STREAMS];
   AVPacket *packet;
   AVFrame *frame;
+  gint64 first;
 };
 
 static AVCodecContext *open_decoder(const AVStream *stream) {
@@ -154,9 +155,10 @@ static AVCodecContext *open_decoder(const AVStream *stream) {
   return avcodec_open2(decoder, ffv1, NULL) < 0 ? NULL : g_steal_pointer(&decoder);
 }
 
-GreyVideoIn *grey_video_in_open(const char *path, GError **error) {
+GreyVideoIn *grey_video_in_open(const char *path, gint64 first, GError **error) {
   g_autoptr(GreyVideoIn) in = g_new0(GreyVideoIn, 1);
   in->path = g_strdup(path);
+  in->first = first;
   in->packet = av_packet_alloc();
   in->frame = av_frame_alloc();
   if (!(in->source = av_source_open(path, error)))
@@ -194,19 +196,29 @@ static Image *image_of(const AVFrame *frame) {
   return image;
 }
 
+/* The next packet that is not passed over; what av_read_frame says. */
+static int next_packet(GreyVideoIn *in, int *stream, gint64 *index) {
+  for (;; av_packet_unref(in->packet)) {
+    int code = av_read_frame(in->source, in->packet);
+    if (code < 0)
+      return code;
+    *stream = in->packet->stream_index;
+    if (*stream < 0 || *stream >= grey_video_in_streams(in))
+      return AVERROR_INVALIDDATA;
+    *index = av_rescale_q(in->packet->pts, in->source->streams[*stream]->time_base, INDEX_BASE);
+    if (*index >= in->first)
+      return 0;
+  }
+}
+
 Image *grey_video_in_next(GreyVideoIn *in, int *stream, gint64 *index, GError **error) {
-  int code = av_read_frame(in->source, in->packet);
+  int code = next_packet(in, stream, index);
   if (code == AVERROR_EOF)
     return NULL;
-  int number = in->packet->stream_index;
   Image *image = NULL;
-  if (code >= 0 && number >= 0 && number < grey_video_in_streams(in)) {
-    AVCodecContext *decoder = in->decoders[number];
-    *stream = number;
-    *index = av_rescale_q(in->packet->pts, in->source->streams[number]->time_base, INDEX_BASE);
-    if (avcodec_send_packet(decoder, in->packet) >= 0 && avcodec_receive_frame(decoder, in->frame) >= 0)
-      image = image_of(in->frame);
-  }
+  if (code >= 0 && avcodec_send_packet(in->decoders[*stream], in->packet) >= 0 &&
+      avcodec_receive_frame(in->decoders[*stream], in->frame) >= 0)
+    image = image_of(in->frame);
   av_packet_unref(in->packet);
   av_frame_unref(in->frame);
   if (!image)

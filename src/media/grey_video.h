@@ -6,7 +6,7 @@
  *   grey_video_out_write(out, 0, 17, mask, error);
  *   grey_video_out_finish(out, error);
  *
- *   g_autoptr(GreyVideoIn) in = grey_video_in_open("masks.mkv", error);
+ *   g_autoptr(GreyVideoIn) in = grey_video_in_open("masks.mkv", 0, error);
  *   for (Image *mask; (mask = grey_video_in_next(in, &stream, &index, &problem)); image_free(mask)) …
  *
  * An object belongs to one thread at a time. */
@@ -29,8 +29,9 @@ gboolean grey_video_out_finish(GreyVideoOut *out, GError **error);
 
 typedef struct GreyVideoIn GreyVideoIn;
 
-/* FAULT_INPUT where the file is not one of these. */
-GreyVideoIn *grey_video_in_open(const char *path, GError **error);
+/* Pictures whose index is below first are passed over, not decoded. FAULT_INPUT where the file is not one of
+ * these. */
+GreyVideoIn *grey_video_in_open(const char *path, gint64 first, GError **error);
 void grey_video_in_free(GreyVideoIn *in);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GreyVideoIn, grey_video_in_free)
 int grey_video_in_streams(const GreyVideoIn *in);

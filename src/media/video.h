@@ -44,6 +44,10 @@ typedef struct VideoIn VideoIn;
 
 /* Checks the limits above on the header. FAULT_INPUT, FAULT_LIMIT. */
 VideoIn *video_in_open(const char *path, GError **error);
+/* The same for whoever needs the frames from number *first on, of a file that has this many when it is read
+ * whole: those before need not be decoded. The first frame that comes is *first, set to 0 where the file does
+ * not allow to begin in the middle. All have the pts that they have when the file is read whole. */
+VideoIn *video_in_open_at(const char *path, int frames, int *first, GError **error);
 /* What a file says of itself, and what its first frame shows, beyond the limits of length and size, too: for
  * whoever must tell them apart. A video that breaks one by its header is not decoded. FAULT_INPUT;
  * FAULT_LIMIT for too many bytes. */

@@ -6,7 +6,10 @@
  * browser's recording) is read through once, packets only.
  *
  * Damage in the middle costs the packets it hits: errors of demuxer and decoder are passed over, and what
- * follows is decoded again from the next frame that can stand alone. */
+ * follows is decoded again from the next frame that can stand alone.
+ *
+ * Whoever needs the frames from one in the middle on gets them from the last frame before it that stands
+ * alone, where packets and frames are known to be the same, one for one; else everything is decoded. */
 #include "media/av.h"
 #include "media/upright.h"
 #include "media/video.h"
@@ -22,6 +25,10 @@
 #define MAX_ERRORS 256
 /* Steps back of more frames than this are a new clock, not a disorder of frames. */
 #define MAX_DISORDER 4
+/* A decoder that was given a part of the frames may sort the next few wrongly: so many times its delay. */
+#define SETTLE_DELAYS 2
+/* Frames are stored at most so many places from where they are shown: what H.264 and H.265 allow. */
+#define MAX_DELAY_FRAMES 16
 /* 300 s of 240 frames each: what a header without a plausible rate may hold at most. */
 #define MAX_FRAMES 72000
 
@@ -41,6 +48,7 @@ struct VideoIn {
   gint64 interval;  /* of one frame in ticks, at least 1 */
   gint64 first, last;
   gint64 count;
+  gint64 wanted; /* the decoder may leave out what comes before this pts of the file and is no reference */
 };
 
 static double ticks_to_seconds(gint64 ticks, AVRational base) {
@@ -78,6 +86,7 @@ static AVFrame *decode(VideoIn *in) {
     if (in->drained)
       return NULL;
     if (read_packet(in) == 0) {
+      in->codec->skip_frame = in->packet->pts < in->wanted ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
       if (avcodec_send_packet(in->codec, in->packet) < 0)
         in->errors++;
       av_packet_unref(in->packet);
@@ -91,14 +100,14 @@ static AVFrame *decode(VideoIn *in) {
 
 /* ---- timestamps ---- */
 
-/* Gives the frame a pts after the last one. Frames at the same or an earlier time go half an interval behind
- * their predecessor, which leaves the place of the next one free; a long step back starts a new clock that
- * continues the old one. */
-static void repair_time(VideoIn *in, AVFrame *frame) {
-  gint64 pts = av_sane_time(frame->best_effort_timestamp);
-  gboolean known = pts != AV_NOPTS_VALUE;
+/* A pts after the last one, from what the file says. Frames at the same or an earlier time go half an
+ * interval behind their predecessor, which leaves the place of the next one free; a long step back starts a
+ * new clock that continues the old one. */
+static gint64 next_time(VideoIn *in, gint64 stated) {
+  gboolean known = stated != AV_NOPTS_VALUE;
+  gint64 pts;
   if (in->count == 0) {
-    pts = known ? pts + in->shift : 0;
+    pts = known ? stated + in->shift : 0;
     /* An MP4 cannot begin before zero, and should not begin with minutes of nothing. */
     if (pts < 0 || ticks_to_seconds(pts, in->info.time_base) > VIDEO_MAX_SECONDS) {
       in->shift -= pts;
@@ -106,7 +115,7 @@ static void repair_time(VideoIn *in, AVFrame *frame) {
     }
     in->first = pts;
   } else {
-    pts = known ? pts + in->shift : in->last + in->interval;
+    pts = known ? stated + in->shift : in->last + in->interval;
     if (pts <= in->last - MAX_DISORDER * in->interval) {
       in->shift += in->last + in->interval - pts;
       pts = in->last + in->interval;
@@ -114,8 +123,9 @@ static void repair_time(VideoIn *in, AVFrame *frame) {
       pts = in->last + MAX(in->interval / 2, 1);
     }
   }
-  frame->pts = in->last = pts;
+  in->last = pts;
   in->count++;
+  return pts;
 }
 
 static gboolean check_running(const VideoIn *in, GError **error) {
@@ -315,18 +325,111 @@ static gboolean learn(VideoIn *in, AVFrame *frame, GError **error) {
   return TRUE;
 }
 
+/* ---- beginning in the middle ---- */
+
+typedef struct {
+  gint64 pts, dts;
+  gboolean key;
+  int place; /* in the file */
+} Stamp;
+
+static int compare_stamps(gconstpointer a, gconstpointer b) {
+  gint64 p = ((const Stamp *)a)->pts, q = ((const Stamp *)b)->pts;
+  return (p > q) - (p < q);
+}
+
+/* To the packet, or to one before it. */
+static gboolean seek(VideoIn *in, const Stamp *stamp) {
+  gint64 place = stamp->dts != AV_NOPTS_VALUE ? stamp->dts : stamp->pts;
+  return av_seek_frame(in->source, in->stream->index, place, AVSEEK_FLAG_BACKWARD) >= 0;
+}
+
+/* Those of the packets in order of presentation, of a file of which nothing has been read yet nor has
+ * afterwards. NULL where they do not tell which frame is which. */
+static GArray *packet_stamps(VideoIn *in, int frames) {
+  g_autoptr(GArray) stamps = g_array_new(FALSE, FALSE, sizeof(Stamp));
+  gboolean good = TRUE;
+  while (good && read_packet(in) == 0) {
+    const AVPacket *p = in->packet;
+    Stamp stamp = {av_sane_time(p->pts), av_sane_time(p->dts), (p->flags & AV_PKT_FLAG_KEY) != 0,
+                   (int)stamps->len};
+    good = stamp.pts != AV_NOPTS_VALUE && !(p->flags & (AV_PKT_FLAG_DISCARD | AV_PKT_FLAG_CORRUPT));
+    g_array_append_val(stamps, stamp);
+    av_packet_unref(in->packet);
+  }
+  g_array_sort(stamps, compare_stamps);
+  good = good && in->errors == 0 && (int)stamps->len == frames;
+  const Stamp *stamp = (const Stamp *)(void *)stamps->data;
+  for (int i = 0; good && i < frames; i++)
+    good = (i == 0 || stamp[i].pts > stamp[i - 1].pts) && ABS(stamp[i].place - i) <= MAX_DELAY_FRAMES;
+  good = good && seek(in, &stamp[0]);
+  return good ? g_steal_pointer(&stamps) : NULL;
+}
+
+/* Makes the frame with this number the next one, of a file whose first is pending. The last ones before it
+ * are decoded too and must be the ones that are due. FALSE when the file does not allow it. */
+static gboolean go_to(VideoIn *in, const GArray *stamps, int number) {
+  const Stamp *stamp = (const Stamp *)(void *)stamps->data;
+  int key = number;
+  while (key > 0 && !stamp[key].key)
+    key--;
+  if (key > 0) {
+    if (!seek(in, &stamp[key]))
+      return FALSE;
+    avcodec_flush_buffers(in->codec);
+    av_frame_free(&in->pending);
+    in->drained = FALSE;
+  }
+  int due = MAX(key, number - SETTLE_DELAYS * MAX(in->codec->has_b_frames, 1));
+  in->wanted = stamp[due].pts;
+  for (;;) {
+    g_autoptr(AVFrame) frame = in->pending ? g_steal_pointer(&in->pending) : decode(in);
+    gint64 pts = frame ? av_sane_time(frame->best_effort_timestamp) : AV_NOPTS_VALUE;
+    if (!frame || pts == AV_NOPTS_VALUE || pts > stamp[due].pts)
+      return FALSE;
+    if (pts == stamp[due].pts && due++ == number) {
+      in->pending = g_steal_pointer(&frame);
+      break;
+    }
+  }
+  for (int i = 0; i < number; i++)
+    next_time(in, stamp[i].pts);
+  return TRUE;
+}
+
 /* ---- the interface ---- */
 
-VideoIn *video_in_open(const char *path, GError **error) {
+static VideoIn *open_stream(const char *path, GError **error) {
   g_autoptr(VideoIn) in = g_new0(VideoIn, 1);
   in->path = g_strdup(path);
   in->packet = av_packet_alloc();
-  if (!read_header(in, error) || !open_decoder(in, error))
-    return NULL;
+  in->wanted = G_MININT64;
+  return read_header(in, error) && open_decoder(in, error) ? g_steal_pointer(&in) : NULL;
+}
+
+static gboolean learn_from_first(VideoIn *in, GError **error) {
   if (!(in->pending = decode(in)))
-    return fault_null(error, FAULT_INPUT, "%s has no frame that can be decoded; it is damaged or cut off.",
-                      path);
-  return learn(in, in->pending, error) ? g_steal_pointer(&in) : NULL;
+    return fault(error, FAULT_INPUT, "%s has no frame that can be decoded; it is damaged or cut off.",
+                 in->path);
+  return learn(in, in->pending, error);
+}
+
+VideoIn *video_in_open(const char *path, GError **error) {
+  g_autoptr(VideoIn) in = open_stream(path, error);
+  return in && learn_from_first(in, error) ? g_steal_pointer(&in) : NULL;
+}
+
+VideoIn *video_in_open_at(const char *path, int frames, int *first, GError **error) {
+  if (*first > 0 && *first < frames) {
+    g_autoptr(VideoIn) in = open_stream(path, error);
+    if (!in)
+      return NULL;
+    g_autoptr(GArray) stamps = packet_stamps(in, frames);
+    if (stamps && learn_from_first(in, NULL) && go_to(in, stamps, *first))
+      return g_steal_pointer(&in);
+  }
+  *first = 0;
+  return video_in_open(path, error);
 }
 
 void video_in_free(VideoIn *in) {
@@ -360,15 +463,8 @@ gboolean video_in_probe(const char *path, VideoInfo *info, GError **error) {
     return FALSE;
   in->info.width = in->stream->codecpar->width;
   in->info.height = in->stream->codecpar->height;
-  if (!breaks_limits(&in->info)) {
-    if (!open_decoder(in, error))
-      return FALSE;
-    if (!(in->pending = decode(in)))
-      return fault(error, FAULT_INPUT, "%s has no frame that can be decoded; it is damaged or cut off.",
-                   path);
-    if (!learn(in, in->pending, error))
-      return FALSE;
-  }
+  if (!breaks_limits(&in->info) && (!open_decoder(in, error) || !learn_from_first(in, error)))
+    return FALSE;
   *info = in->info;
   return TRUE;
 }
@@ -391,7 +487,7 @@ AVFrame *video_in_next(VideoIn *in, GError **error) {
     g_autoptr(AVFrame) frame = upright_apply(in->upright, raw);
     if (!frame)
       continue; /* of a kind that cannot be converted: damage, not the film */
-    repair_time(in, frame);
+    frame->pts = next_time(in, av_sane_time(frame->best_effort_timestamp));
     if (!check_running(in, error))
       return NULL;
     frame->color_range = in->info.range;

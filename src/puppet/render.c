@@ -351,9 +351,11 @@ static void hire_workers(Render *render) {
 static gboolean open_files(Render *render, const char *out, GError **error) {
   const Scene *scene = render->scene;
   const RenderOptions *options = render->options;
-  if (!(render->in = video_in_open(scene->source, error)))
+  render->read = render->first;
+  if (!(render->in = video_in_open_at(scene->source, scene->tracks->frames, &render->read, error)))
     return FALSE;
-  if (options->background == BACKGROUND_ORIGINAL && !(render->masks = scene_masks_open(scene, error)))
+  if (options->background == BACKGROUND_ORIGINAL &&
+      !(render->masks = scene_masks_open(scene, render->first, error)))
     return FALSE;
   if (!(render->out =
             video_out_open(out, &scene->info,

@@ -12,7 +12,7 @@
  *
  *   g_autoptr(Scene) scene = scene_load(folder, error);
  *   scene_check_model(scene, "V4_Preview", error);
- *   g_autoptr(SceneMasks) masks = scene_masks_open(scene, error);
+ *   g_autoptr(SceneMasks) masks = scene_masks_open(scene, 0, error);
  *   for each frame:
  *     const Plate *plate = scene_plate(scene, frame, error);
  *     plate_view(plate, frame - plate->first, background);      (stage/plate.h)
@@ -80,10 +80,10 @@ gboolean scene_check_model(const Scene *scene, const char *model, GError **error
  * memory, so one caller at a time, frames in order. FAULT_INPUT. */
 const Plate *scene_plate(Scene *scene, int frame, GError **error);
 
-/* The masks, read one frame after the other: frames may be asked for again, but not backwards. One caller at
- * a time. */
+/* The masks, read one frame after the other from the first that is wanted: frames may be asked for again, but
+ * not backwards. One caller at a time. */
 typedef struct SceneMasks SceneMasks;
-SceneMasks *scene_masks_open(const Scene *scene, GError **error);
+SceneMasks *scene_masks_open(const Scene *scene, int first, GError **error);
 void scene_masks_free(SceneMasks *masks);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SceneMasks, scene_masks_free)
 

@@ -29,12 +29,12 @@ static gboolean read_ahead(SceneMasks *masks, GError **error) {
   return TRUE;
 }
 
-SceneMasks *scene_masks_open(const Scene *scene, GError **error) {
+SceneMasks *scene_masks_open(const Scene *scene, int first, GError **error) {
   g_autofree char *path = g_build_filename(scene->folder, SCENE_MASKS, NULL);
   g_autoptr(SceneMasks) masks = g_new0(SceneMasks, 1);
   masks->scene = scene;
   masks->frame = -1;
-  masks->in = grey_video_in_open(path, error);
+  masks->in = grey_video_in_open(path, first, error);
   if (!masks->in || !read_ahead(masks, error))
     return NULL;
   return g_steal_pointer(&masks);

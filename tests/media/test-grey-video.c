@@ -32,7 +32,7 @@ static void masks_come_back_as_they_went(void **state) {
   assert_true(write_masks("masks.mkv", NULL));
   g_autofree char *path = material_path("masks.mkv");
   g_autoptr(GError) error = NULL;
-  g_autoptr(GreyVideoIn) in = grey_video_in_open(path, &error);
+  g_autoptr(GreyVideoIn) in = grey_video_in_open(path, 0, &error);
   assert_non_null(in);
   assert_int_equal(grey_video_in_streams(in), 3);
   int stream;
@@ -53,13 +53,28 @@ static void masks_come_back_as_they_went(void **state) {
   assert_null(error);
 }
 
+static void what_is_before_the_first_is_passed_over(void **state) {
+  assert_true(write_masks("late.mkv", NULL));
+  g_autofree char *path = material_path("late.mkv");
+  g_autoptr(GreyVideoIn) in = grey_video_in_open(path, 11, NULL);
+  assert_non_null(in);
+  int stream, count = 0;
+  gint64 index;
+  for (Image *got; (got = grey_video_in_next(in, &stream, &index, NULL)); image_free(got), count++) {
+    g_autoptr(Image) want = mask_of(stream, index);
+    assert_true(index >= 11);
+    assert_memory_equal(got->pixels, want->pixels, 75 * 51);
+  }
+  assert_int_equal(count, 14 + 7 + 5); /* 11 to 24; 12, 14, … 24; 12, 15, … 24 */
+}
+
 static void a_stream_may_stay_empty(void **state) {
   g_autofree char *path = material_path("sparse.mkv");
   g_autoptr(GreyVideoOut) out = grey_video_out_open(path, 75, 51, 8, NULL);
   g_autoptr(Image) mask = mask_of(7, 9000);
   assert_true(grey_video_out_write(out, 7, 9000, mask, NULL));
   assert_true(grey_video_out_finish(out, NULL));
-  g_autoptr(GreyVideoIn) in = grey_video_in_open(path, NULL);
+  g_autoptr(GreyVideoIn) in = grey_video_in_open(path, 0, NULL);
   assert_int_equal(grey_video_in_streams(in), 8);
   int stream;
   gint64 index;
@@ -102,7 +117,7 @@ static void mistakes_and_damage_are_named(void **state) {
 
   material_make("-f lavfi -i testsrc2=size=96x96:rate=25:duration=0.2 -c:v mpeg4 other.mkv");
   g_autofree char *other = material_path("other.mkv");
-  assert_null(grey_video_in_open(other, &error));
+  assert_null(grey_video_in_open(other, 0, &error));
   material_expect_fault(&error, FAULT_INPUT, "other.mkv");
 
   assert_true(write_masks("hurt.mkv", NULL));
@@ -111,7 +126,7 @@ static void mistakes_and_damage_are_named(void **state) {
     bytes->data[i] ^= 0x5a;
   material_write("hurt.mkv", bytes->data, bytes->len);
   g_autofree char *hurt = material_path("hurt.mkv");
-  g_autoptr(GreyVideoIn) in = grey_video_in_open(hurt, NULL);
+  g_autoptr(GreyVideoIn) in = grey_video_in_open(hurt, 0, NULL);
   int stream;
   gint64 index;
   int count = 0;
@@ -127,8 +142,11 @@ static void mistakes_and_damage_are_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(masks_come_back_as_they_went),       cmocka_unit_test(a_stream_may_stay_empty),
-      cmocka_unit_test(the_same_masks_give_the_same_bytes), cmocka_unit_test(other_tools_read_it),
+      cmocka_unit_test(masks_come_back_as_they_went),
+      cmocka_unit_test(what_is_before_the_first_is_passed_over),
+      cmocka_unit_test(a_stream_may_stay_empty),
+      cmocka_unit_test(the_same_masks_give_the_same_bytes),
+      cmocka_unit_test(other_tools_read_it),
       cmocka_unit_test(mistakes_and_damage_are_named),
   };
   return cmocka_run_group_tests(tests, material_setup, material_teardown);

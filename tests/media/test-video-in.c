@@ -270,6 +270,81 @@ static void a_recording_without_a_length_is_measured(void **state) {
   assert_int_equal(info.frames, 25);
 }
 
+/* ---- beginning in the middle ---- */
+
+static void assert_same_frame(const AVFrame *got, const AVFrame *want) {
+  assert_int_equal(got->pts, want->pts);
+  for (int plane = 0; plane < 3; plane++)
+    for (int y = 0; y < (plane ? want->height / 2 : want->height); y++)
+      assert_memory_equal(got->data[plane] + y * got->linesize[plane],
+                          want->data[plane] + y * want->linesize[plane],
+                          plane ? want->width / 2 : want->width);
+}
+
+/* What comes when the file is opened at the frame, and whether those before it were passed over. */
+static gboolean opens_at(const char *name, const GPtrArray *frames, int number) {
+  g_autofree char *path = material_path(name);
+  g_autoptr(GError) error = NULL;
+  int first = number;
+  g_autoptr(VideoIn) in = video_in_open_at(path, (int)frames->len, &first, &error);
+  assert_non_null(in);
+  assert_true(first == number || first == 0);
+  guint n = (guint)first;
+  for (AVFrame *frame; (frame = video_in_next(in, &error)); av_frame_free(&frame)) {
+    assert_true(n < frames->len);
+    assert_same_frame(frame, frames->pdata[n++]);
+  }
+  assert_null(error);
+  assert_int_equal(n, frames->len);
+  return first == number;
+}
+
+static void reading_may_begin_in_the_middle(void **state) {
+  static const char *const files[][2] = {
+      {"-c:v libx264 -preset veryfast -b_strategy 0", "one.mp4"}, /* a single key frame */
+      {"-c:v libx264 -preset veryfast -g 7 -x264-params open-gop=1:b-pyramid=strict", "open.mp4"},
+      {"-c:v libx264 -preset veryfast -g 12 -output_ts_offset 0.3", "late.mov"},
+      {"-vf 'setpts=N*40/1000/TB+mod(N\\,5)*7/1000/TB' -fps_mode vfr -enc_time_base 1/1000 -c:v libx264 -g 9",
+       "uneven.mkv"},
+      {"-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10", "a.mp4"},
+      {"-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 10", "b.webm"},
+      {"-c:v mpeg4 -g 10 -bf 2", "c.mp4"},
+      {"-c:v mjpeg -pix_fmt yuvj422p", "d.mov"},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+    material_make(PICTURE "%s %s", 160, 96, 1.6, files[i][0], files[i][1]);
+    g_autoptr(GPtrArray) frames = material_frames(files[i][1], NULL);
+    for (int number = 0; number < (int)frames->len; number += i == 0 ? 1 : 3)
+      if (!opens_at(files[i][1], frames, number))
+        fail_msg("%s does not open at frame %d", files[i][1], number);
+  }
+}
+
+/* Whatever the file is like: the same frames as when all are read, if need be by reading all. */
+static void strange_files_are_read_from_the_beginning(void **state) {
+  make_plain("large.ts", 160, 96, 0.6);
+  make_plain("small.ts", 128, 128, 0.6);
+  g_autoptr(GByteArray) both = material_read("large.ts"), second = material_read("small.ts");
+  g_byte_array_append(both, second->data, second->len);
+  material_write("both.ts", both->data, both->len);
+  material_make(PICTURE FAST "-bf 0 -bsf:v setts=pts=ceil(PTS*TB/0.12)*0.12/TB:dts=DTS thrice.mkv", 160, 96,
+                1.0);
+  material_make(PICTURE FAST "raw.h264", 160, 96, 1.0);
+  static const char *const files[] = {"both.ts", "thrice.mkv", "raw.h264"};
+  for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+    g_autoptr(GPtrArray) frames = material_frames(files[i], NULL);
+    for (int number = 0; number < (int)frames->len; number += 4)
+      opens_at(files[i], frames, number);
+  }
+  make_plain("plain.mp4", 160, 96, 1.0);
+  g_autoptr(GPtrArray) frames = material_frames("plain.mp4", NULL);
+  g_autofree char *path = material_path("plain.mp4");
+  int first = 20; /* who believes that there are more frames than there are must find out */
+  g_autoptr(VideoIn) in = video_in_open_at(path, (int)frames->len + 1, &first, NULL);
+  assert_non_null(in);
+  assert_int_equal(first, 0);
+}
+
 /* ---- refusals ---- */
 
 static void refuse(const char *name, Fault kind) {
@@ -385,6 +460,8 @@ int main(void) {
       cmocka_unit_test(equal_times_are_made_to_increase),
       cmocka_unit_test(damage_in_the_middle_costs_only_what_it_hits),
       cmocka_unit_test(a_recording_without_a_length_is_measured),
+      cmocka_unit_test(reading_may_begin_in_the_middle),
+      cmocka_unit_test(strange_files_are_read_from_the_beginning),
       cmocka_unit_test(what_is_no_video_is_refused),
       cmocka_unit_test(cut_off_files_are_refused_or_read_as_far_as_they_go),
       cmocka_unit_test(limits_are_checked_on_the_header),

@@ -161,7 +161,7 @@ static void reads_what_was_written(void **state) {
 static void tells_masks_apart(void **state) {
   g_autofree char *folder = write_scene();
   g_autoptr(Scene) scene = scene_load(folder, NULL);
-  g_autoptr(SceneMasks) masks = scene_masks_open(scene, NULL);
+  g_autoptr(SceneMasks) masks = scene_masks_open(scene, 0, NULL);
   assert_non_null(masks);
   for (int frame = 0; frame < FRAMES; frame++) {
     if (frame == 1)
@@ -303,7 +303,7 @@ static void refuses_damaged_pictures(void **state) {
   g_autoptr(GError) error = NULL, second = NULL;
   assert_null(scene_plate(scene, 0, &error));
   assert_true(g_error_matches(error, FAULT, FAULT_INPUT));
-  assert_null(scene_masks_open(scene, &second));
+  assert_null(scene_masks_open(scene, 0, &second));
   assert_true(g_error_matches(second, FAULT, FAULT_INPUT));
   files_remove_tree(folder);
 }

@@ -106,7 +106,7 @@ static void score_frame(const Pose *pose, const TruthPose *truth, JointScore *sc
 /* Intersection over union of everybody's masks with the truth at the masks' size, summed over the frames. */
 static gboolean score_masks(const char *scene, const Truth *truth, double *iou, GError **error) {
   g_autofree char *path = g_build_filename(scene, "masks.mkv", NULL);
-  g_autoptr(GreyVideoIn) in = grey_video_in_open(path, error);
+  g_autoptr(GreyVideoIn) in = grey_video_in_open(path, 0, error);
   if (in == NULL)
     return FALSE;
   g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)image_free);
