@@ -67,9 +67,9 @@ typedef struct {
   ChildSpare *spare;    /* where an engine may wait already, or NULL */
 } ChildLimits;
 
-/* An engine that was started ahead of its task, of the same program. An engine takes 50 to 90 ms to load its
- * libraries; whoever waits for work has that time. It has touched no input, and ends with this process. Any
- * thread may use it. program: as in ChildLimits. */
+/* An engine that was started ahead of its task, of the same program. An engine takes about 100 ms to load its
+ * libraries and to leave the namespaces; whoever waits for work has that time. It has touched no input, and
+ * ends with this process. Any thread may use it. program: as in ChildLimits. */
 ChildSpare *child_spare_new(const char *program);
 /* Starts it where there is none. It is the calling thread with which an engine dies. */
 void child_spare_ready(ChildSpare *spare);

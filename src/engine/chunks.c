@@ -2,6 +2,7 @@
  * stranger may have shaped. Lines are limited, and of what they say only shapes that are expected are used.
  */
 #include "engine/chunks.h"
+#include "engine/cores.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,10 +63,12 @@ static char *part_path(const json_t *task, const char *key, int number) {
   return whole ? g_strdup_printf("%s.%d", whole, number) : NULL;
 }
 
-/* The letter of one chunk, whose parent is the process that calls. */
+/* The letter of one chunk, whose parent is the process that calls. Each has a processor of its own from the
+ * start: left to themselves two may meet on one, and its threads would keep changing. */
 static json_t *chunk_letter(const json_t *letter, const Chunk *chunk, int number, int parent) {
   json_t *own = json_deep_copy(letter), *task = json_object_get(own, "task");
   json_object_set_new(own, "parent", json_integer(parent));
+  json_object_set_new(own, "cpus", json_pack("[i]", cores_of_part(number)));
   json_object_update_new(task, json_pack("{s:i, s:b, s:s*, s:s*}", "chunk", number, "audio", FALSE, "out",
                                          chunk->video, "mask", chunk->mask));
   return own;
@@ -159,12 +162,11 @@ static gboolean take_lines(Chunks *chunks, Chunk *chunk, Work *work) {
   return line->len <= MAX_LINE || work_fail(work, "internal", "A part of the render spoke nonsense.");
 }
 
-/* Its output is closed: a result counts only from a process that ended well. */
-static gboolean take_end(Chunk *chunk, Work *work) {
+/* Its output is closed: a result counts only from a process that ends well. Freeing its memory takes the
+ * system a while, in which the joining can begin. */
+static gboolean await_end(const Chunk *chunk, Work *work) {
   int status = 0;
   pid_t got;
-  close(chunk->ear);
-  chunk->ear = -1;
   do
     got = waitpid(chunk->pid, &status, 0);
   while (got < 0 && errno == EINTR);
@@ -184,13 +186,16 @@ static gboolean hear(Chunks *chunks, Chunk *chunk, Work *work) {
   ssize_t n = read(chunk->ear, bytes, sizeof bytes);
   if (n < 0 && errno == EINTR)
     return TRUE;
-  if (n <= 0)
-    return take_end(chunk, work);
+  if (n <= 0) {
+    close(chunk->ear);
+    chunk->ear = -1;
+    return chunk->result || await_end(chunk, work);
+  }
   g_byte_array_append(chunk->line, bytes, (guint)n);
   return take_lines(chunks, chunk, work);
 }
 
-/* Until all have ended well. How long that may take is watched from outside. */
+/* Until all have closed their outputs. How long that may take is watched from outside. */
 static gboolean listen_to_all(Chunks *chunks, Work *work) {
   for (int open = chunks->count; open > 0;) {
     struct pollfd ears[CHUNKS_MOST];
@@ -215,15 +220,17 @@ static gint64 frames_of(const Chunk *chunk, const char *key) {
 }
 
 /* Joins the files of the chunks that have frames and removes them; key: "out" or "mask". */
-static gboolean join(Chunks *chunks, Work *work, const char *key) {
+static gboolean join_files(Chunks *chunks, Work *work, VideoJoin *join, const char *key) {
   const char *parts[CHUNKS_MOST];
-  gboolean masks = g_str_equal(key, "mask");
   int count = 0;
   for (int i = 0; i < chunks->count; i++)
     if (frames_of(&chunks->chunk[i], "frames") > 0)
-      parts[count++] = masks ? chunks->chunk[i].mask : chunks->chunk[i].video;
-  gboolean good = render_join(work, parts, count, json_string_value(json_object_get(work->task, key)),
-                              !masks && json_is_true(json_object_get(work->task, "audio")));
+      parts[count++] = g_str_equal(key, "mask") ? chunks->chunk[i].mask : chunks->chunk[i].video;
+  GError *error = NULL;
+  gboolean good =
+      video_join_run(join, parts, count, json_string_value(json_object_get(work->task, key)), &error);
+  if (!good)
+    work_fail_with(work, error, &(Blame){0});
   for (int i = 0; i < count; i++)
     g_unlink(parts[i]);
   return good;
@@ -248,7 +255,13 @@ static json_t *sum_up(const Chunks *chunks, Progress *progress) {
 
 json_t *chunks_finish(Chunks *chunks, Work *work) {
   gboolean masked = json_is_string(json_object_get(work->task, "mask"));
-  if (!listen_to_all(chunks, work) || !join(chunks, work, "out") || (masked && !join(chunks, work, "mask")))
+  g_autoptr(VideoJoin) video = render_join_new(work, json_is_true(json_object_get(work->task, "audio")));
+  g_autoptr(VideoJoin) mask = video && masked ? render_join_new(work, FALSE) : NULL;
+  if (!video || (masked && !mask) || !listen_to_all(chunks, work) ||
+      !join_files(chunks, work, video, "out") || (masked && !join_files(chunks, work, mask, "mask")))
     return NULL;
+  for (int i = 0; i < chunks->count; i++)
+    if (!await_end(&chunks->chunk[i], work))
+      return NULL;
   return sum_up(chunks, work->progress);
 }

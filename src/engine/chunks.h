@@ -2,7 +2,8 @@
  *
  * The engine's process forks them when it has loaded and before it has touched any input. Each locks itself
  * in as every engine does, with limits of its own, and draws its chunk. The first process locks itself in
- * too, passes on what the others say, and joins what they made. It cannot kill them, but they die with it. */
+ * too, passes on what the others say, and joins what they made. It cannot kill them, but they die with it.
+ * Each chunk has a processor of its own, in turn. */
 #pragma once
 #include "engine/tasks.h"
 

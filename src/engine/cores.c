@@ -64,3 +64,8 @@ void cores_release(Cores *cores) {
   g_clear_pointer(&cores->locks, g_array_unref);
   g_clear_pointer(&cores->cpus, g_array_unref);
 }
+
+int cores_of_part(int number) {
+  g_autoptr(GArray) all = usable();
+  return all->len ? g_array_index(all, int, (guint)number % all->len) : -1;
+}

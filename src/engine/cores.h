@@ -13,3 +13,7 @@ typedef struct {
 void cores_take(Cores *cores, int count);
 void cores_release(Cores *cores);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Cores, cores_release)
+
+/* The processor for part number of a task that uses all: those that this process may use, one after the other
+ * and from the first again; -1 when that cannot be told. */
+int cores_of_part(int number);

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #define MAX_DESCRIPTORS 256
-/* Threads and processes of its own user namespace; every thread of the engine counts. */
-#define MAX_THREADS 256
+/* Threads and processes of one user namespace: those of an engine and of all chunks that it has forked. */
+#define MAX_THREADS 4096
 /* After this many seconds more, SIGXCPU is followed by SIGKILL. */
 #define CPU_GRACE 5
 
@@ -55,13 +55,15 @@ static gboolean set_limits(const Sandbox *sandbox, GError **error) {
          limit(RLIMIT_MEMLOCK, 0, 0, error) && limit(RLIMIT_MSGQUEUE, 0, 0, error);
 }
 
+static gboolean left; /* this process, or the one that forked it, has left the namespaces */
+
 /* Outside of a namespace of its own, RLIMIT_NPROC counts everything that the user runs, so it is set inside
  * one only; the filter forbids processes anyway. */
-static gboolean leave_namespaces(void) {
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC) != 0)
-    return FALSE;
+void sandbox_leave_namespaces(void) {
+  if (left || unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC) != 0)
+    return;
   limit(RLIMIT_NPROC, MAX_THREADS, MAX_THREADS, NULL);
-  return TRUE;
+  left = TRUE;
 }
 
 static void drop_capabilities(void) {
@@ -86,15 +88,28 @@ static gboolean die_with(int parent, GError **error) {
   return TRUE;
 }
 
+/* A thread that is there already would stay outside. */
+static gboolean check_alone(GError **error) {
+  guint threads = 0;
+  g_autoptr(GDir) tasks = g_dir_open("/proc/self/task", 0, NULL);
+  while (tasks && g_dir_read_name(tasks))
+    threads++;
+  return threads <= 1 ||
+         fault(error, FAULT_INTERNAL, "The engine has %u threads before it is locked in.", threads);
+}
+
 gboolean sandbox_enter(const Sandbox *sandbox, SandboxLayers *layers, GError **error) {
   int parent = sandbox->parent ? sandbox->parent : getppid();
   *layers = 0;
+  if (!check_alone(error))
+    return FALSE;
   closefrom(STDERR_FILENO + 1 + sandbox->kept);
   stay_on(sandbox->cpus, sandbox->cpu_count);
   if (!set_limits(sandbox, error))
     return FALSE;
   *layers |= SANDBOX_LIMITS;
-  if (leave_namespaces())
+  sandbox_leave_namespaces();
+  if (left)
     *layers |= SANDBOX_NAMESPACES;
   if (!die_with(parent, error))
     return FALSE;

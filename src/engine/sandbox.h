@@ -34,9 +34,13 @@ typedef struct {
   int parent; /* id of the process with which it dies; 0: the one it has now */
 } Sandbox;
 
+/* The layer of namespaces, ahead of the others: it takes the system some 20 ms. Processes that are forked
+ * afterwards have it too. Call it while the process has one thread. */
+void sandbox_leave_namespaces(void);
+
 /* Call it while the process has one thread. Closes every descriptor above standard error but those to be
- * kept. layers: what is in force now. FAULT_INTERNAL when limits or calls cannot be put in force: do nothing
- * then. */
+ * kept. layers: what is in force now. FAULT_INTERNAL when there are more threads, or limits or calls cannot
+ * be put in force: do nothing then. */
 gboolean sandbox_enter(const Sandbox *sandbox, SandboxLayers *layers, GError **error);
 
 /* "limits, namespaces, files, calls" (transfer full). */

@@ -25,17 +25,16 @@ static const struct {
   const char *name;
   json_t *(*run)(Work *work);
   gboolean networks; /* needs the folder of the networks */
-  gboolean pictures; /* needs libvips, which takes a while to start */
 } tasks[] = {
-    {"inspect-picture", task_inspect_picture, FALSE, TRUE},
-    {"inspect-pictures", task_inspect_pictures, FALSE, TRUE},
-    {"inspect-video", task_inspect_video, FALSE, FALSE},
-    {"character", task_character, TRUE, TRUE},
-    {"inspect", task_inspect, TRUE, TRUE},
-    {"train", task_train, FALSE, TRUE},
-    {"generate", task_generate, FALSE, TRUE},
-    {"scene", task_scene, TRUE, TRUE},
-    {"render", task_render, FALSE, TRUE},
+    {"inspect-picture", task_inspect_picture, FALSE},
+    {"inspect-pictures", task_inspect_pictures, FALSE},
+    {"inspect-video", task_inspect_video, FALSE},
+    {"character", task_character, TRUE},
+    {"inspect", task_inspect, TRUE},
+    {"train", task_train, FALSE},
+    {"generate", task_generate, FALSE},
+    {"scene", task_scene, TRUE},
+    {"render", task_render, FALSE},
 };
 
 /* --- speaking --- */
@@ -209,13 +208,6 @@ static void finish(Voice *voice, Work *work, json_t *result) {
   say(voice, json_pack("{s:o}", "result", result));
 }
 
-static json_t *perform(Work *work, int number, Chunks *chunks, GError **error) {
-  video_init();
-  if (chunks)
-    return chunks_finish(chunks, work);
-  return !tasks[number].pictures || picture_init("troupe", error) ? tasks[number].run(work) : NULL;
-}
-
 static int run(const json_t *letter, int number, Chunks *chunks, Voice *voice) {
   GError *error = NULL;
   SandboxLayers layers;
@@ -231,17 +223,30 @@ static int run(const json_t *letter, int number, Chunks *chunks, Voice *voice) {
     dup2(STDERR_FILENO, STDOUT_FILENO);
     g_autofree char *described = sandbox_describe(layers);
     say(voice, json_pack("{s:s}", "sandbox", described));
-    result = perform(&work, number, chunks, &error);
+    result = chunks ? chunks_finish(chunks, &work) : tasks[number].run(&work);
   }
   if (error)
     work_fail_with(&work, error, &(Blame){0});
   finish(voice, &work, result);
+  close(voice->fd);
   g_free(work.failure.message);
   g_free(voice->stage);
   return 0;
 }
 
+/* Whatever takes a while and needs no task: an engine that was started ahead of its task has the time. */
+static gboolean get_ready(GError **error) {
+  sandbox_leave_namespaces();
+  video_init();
+  return picture_init("troupe", error);
+}
+
 int child_main(void) {
+  g_autoptr(GError) error = NULL;
+  if (!get_ready(&error)) {
+    g_printerr("troupe engine: %s\n", error->message);
+    return 1;
+  }
   json_auto_t *letter = read_letter();
   int number = find_task(json_object_get(letter, "task"));
   if (number < 0) {
@@ -252,7 +257,6 @@ int child_main(void) {
   /* Of one that waited for its task, the environment says nothing about it yet. */
   const char *writable = json_string_value(json_object_get(letter, "writable"));
   g_setenv("TMPDIR", writable ? writable : "/nonexistent", TRUE);
-  g_autoptr(GError) error = NULL;
   g_autoptr(Chunks) chunks = NULL;
   if (chunks_wanted(json_object_get(letter, "task")))
     chunks = chunks_start(&letter, &error); /* from here on several processes may go on */

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/fault.h"
 #include "base/progress.h"
+#include "media/video_join.h"
 #include <jansson.h>
 
 /* Why a task failed: the name of a Refusal (static), and one sentence for the user. */
@@ -28,8 +29,9 @@ json_t *task_character(Work *work);
 json_t *task_scene(Work *work);
 json_t *task_render(Work *work);
 
-/* Makes one video of the parts of a render (tasks_render.c). */
-gboolean render_join(Work *work, const char *const *parts, int count, const char *out, gboolean audio);
+/* What makes one video of the parts of a render (transfer full; tasks_render.c), or NULL with work->failure
+ * filled. */
+VideoJoin *render_join_new(Work *work, gboolean audio);
 
 /* --- what they share (tasks.c) --- */
 

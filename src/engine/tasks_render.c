@@ -1,14 +1,14 @@
 /* Drawing a video from what was made, whole or in parts, and joining the parts. Characters and Scenes were
  * made by this program, so what is wrong with them is nobody's input. */
 #include "engine/tasks.h"
-#include "media/video_join.h"
 #include "puppet/render.h"
 
 #include <math.h>
 #include <string.h>
 
-/* What a frame costs that is read and not drawn, of one that is drawn; measured. */
-#define READ_COST 0.1
+/* What a frame costs that is passed over, of one that is drawn; measured: 0.07 where all before it must be
+ * decoded as far as others refer to them, next to nothing where the video has many key frames. */
+#define PASS_COST 0.05
 #define MAX_ROLES TRACK_MAX_PEOPLE
 
 typedef struct {
@@ -62,11 +62,11 @@ static gboolean read_options(Work *work, RenderOptions *options, GError **error)
   return TRUE;
 }
 
-/* The first frame of chunk I of N. A chunk also reads, but does not draw, all frames before its own; so that
- * all take the same time, the later ones are shorter: with r the cost of a frame that is only read,
+/* The first frame of chunk I of N. A chunk also passes over all frames before its own; so that all take the
+ * same time, the later ones are shorter: with r the cost of a frame that is passed over,
  * f(i + 1) = (1 - r) f(i) + constant. */
 static int chunk_begin(gint64 frames, gint64 chunk, gint64 chunks) {
-  double share = (1 - pow(1 - READ_COST, (double)chunk)) / (1 - pow(1 - READ_COST, (double)chunks));
+  double share = (1 - pow(1 - PASS_COST, (double)chunk)) / (1 - pow(1 - PASS_COST, (double)chunks));
   return chunk >= chunks ? (int)frames : (int)lround((double)frames * share);
 }
 
@@ -106,14 +106,14 @@ json_t *task_render(Work *work) {
   return describe(scene, &result);
 }
 
-gboolean render_join(Work *work, const char *const *parts, int count, const char *out, gboolean audio) {
+VideoJoin *render_join_new(Work *work, gboolean audio) {
   const char *folder = work_string(work, "scene");
   GError *error = NULL;
   if (!folder)
-    return FALSE;
+    return NULL;
   g_autoptr(Scene) scene = scene_load(folder, &error);
-  if (scene && video_join(parts, count, &scene->info, audio ? scene->source : NULL, out, &error))
-    return TRUE;
-  work_fail_with(work, error, &(Blame){0});
-  return FALSE;
+  VideoJoin *join = scene ? video_join_new(&scene->info, audio ? scene->source : NULL, &error) : NULL;
+  if (!join)
+    work_fail_with(work, error, &(Blame){0});
+  return join;
 }

@@ -57,7 +57,7 @@ static int find_streams(AVFormatContext *source) {
   return code;
 }
 
-AVFormatContext *av_source_open(const char *path, GError **error) {
+AVFormatContext *av_source_open_known(const char *path, GError **error) {
   if (!check_file(path, error))
     return NULL;
   g_autofree char *url = g_strconcat("file:", path, NULL);
@@ -73,18 +73,19 @@ AVFormatContext *av_source_open(const char *path, GError **error) {
   source->pb = io;
   source->io_open = refuse;
   code = avformat_open_input(&source, url, NULL, &options); /* frees source when it fails, never io */
-  if (code < 0) {
-    avio_closep(&io);
-    return fault_null(
-        error, FAULT_INPUT,
-        "%s is not a video that can be read, or is cut off. MP4, MOV, WebM, AVI and MKV are supported.",
-        path);
-  }
-  if ((code = find_streams(source)) < 0) {
-    av_source_close(source);
+  if (code >= 0)
+    return source;
+  avio_closep(&io);
+  return fault_null(
+      error, FAULT_INPUT,
+      "%s is not a video that can be read, or is cut off. MP4, MOV, WebM, AVI and MKV are supported.", path);
+}
+
+AVFormatContext *av_source_open(const char *path, GError **error) {
+  g_autoptr(AVSource) source = av_source_open_known(path, error);
+  if (source && find_streams(source) < 0)
     return fault_null(error, FAULT_INPUT, "%s is damaged: its streams cannot be read.", path);
-  }
-  return source;
+  return g_steal_pointer(&source);
 }
 
 void av_source_close(AVFormatContext *source) {

@@ -38,6 +38,8 @@ char *av_text(int code);
  * file is ever opened: playlists, references to other files and URLs are refused, whatever path and content
  * say. FAULT_INPUT: missing, empty, not a file, no video format. FAULT_LIMIT: more than VIDEO_MAX_BYTES. */
 AVFormatContext *av_source_open(const char *path, GError **error);
+/* The same for a file of our own making, whose header says all that is wanted: nothing is decoded. */
+AVFormatContext *av_source_open_known(const char *path, GError **error);
 /* Accepts NULL. */
 void av_source_close(AVFormatContext *source);
 typedef AVFormatContext AVSource;

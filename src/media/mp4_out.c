@@ -3,7 +3,6 @@
  * streams. The length of the last frame exists nowhere but in its packet's duration, which is why one packet
  * is always held back: it may be the last. */
 #include "media/mp4_out.h"
-#include "media/sound.h"
 #include "media/temporary.h"
 
 #include <glib/gstdio.h>
@@ -83,10 +82,11 @@ static gboolean open_muxer(Mp4Out *out, const VideoInfo *info, const AVCodecPara
   return code < 0 ? temporary_broken(out->path, code, error) : TRUE;
 }
 
-Mp4Out *mp4_out_open(const char *path, const VideoInfo *info, const AVCodecParameters *picture,
-                     const char *sound_from, GError **error) {
+Mp4Out *mp4_out_open(const char *path, const VideoInfo *info, const AVCodecParameters *picture, Sound *sound,
+                     GError **error) {
   g_autoptr(Mp4Out) out = g_new0(Mp4Out, 1);
   out->path = g_strdup(path);
+  out->sound = sound;
   out->waiting = av_packet_alloc();
   out->held = av_packet_alloc();
   out->first_dts = AV_NOPTS_VALUE;
@@ -94,8 +94,6 @@ Mp4Out *mp4_out_open(const char *path, const VideoInfo *info, const AVCodecParam
   out->base = mp4_time_base(info);
   out->seconds = info->seconds;
   out->interval = MAX(av_rescale_q(1, av_inv_q(info->frame_rate), out->base), 1);
-  if (sound_from && !sound_open(sound_from, &out->sound, error))
-    return NULL;
   if (!(out->temporary = temporary_create(path, error)) || !open_muxer(out, info, picture, error))
     return NULL;
   return g_steal_pointer(&out);

@@ -2,7 +2,7 @@
  * in the order of their decoding time so that nothing waits in memory. Who makes the packets (an encoder, the
  * demuxer of files that are joined) is left open. Private to media/.
  *
- *   Mp4Out *out = mp4_out_open(path, info, parameters, sound_from, error);
+ *   Mp4Out *out = mp4_out_open(path, info, parameters, sound, error);
  *   for each frame, in order of presentation: mp4_out_expect(out, pts, duration);
  *   mp4_out_put(out, packet, error);      in order of decoding, each after its frame was expected
  *   mp4_out_settle(out);                  no frame more will be expected; the last packets may still come
@@ -11,6 +11,7 @@
  * All times are in mp4_time_base(info). */
 #pragma once
 #include "media/av.h"
+#include "media/sound.h"
 
 typedef struct Mp4Out Mp4Out;
 
@@ -18,9 +19,9 @@ typedef struct Mp4Out Mp4Out;
 AVRational mp4_time_base(const VideoInfo *info);
 
 /* Writes to a temporary file beside path; mp4_out_finish renames it, mp4_out_free without it removes it.
- * picture: of the stream, with its extradata. sound_from: as in video_out_open. */
-Mp4Out *mp4_out_open(const char *path, const VideoInfo *info, const AVCodecParameters *picture,
-                     const char *sound_from, GError **error);
+ * picture: of the stream, with its extradata. sound: transfer full, also where it fails; or NULL. */
+Mp4Out *mp4_out_open(const char *path, const VideoInfo *info, const AVCodecParameters *picture, Sound *sound,
+                     GError **error);
 void mp4_out_free(Mp4Out *out);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Mp4Out, mp4_out_free)
 

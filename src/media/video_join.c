@@ -21,24 +21,18 @@
 /* The longest video at the highest rate of frames that is read, and then some. */
 #define MAX_FRAMES 100000
 
-typedef struct {
+struct VideoJoin {
+  VideoInfo info;
+  Sound *sound;
   const char *const *parts;
   int count;
-  const VideoInfo *info;
   AVRational base;               /* of all times here */
   AVCodecParameters *parameters; /* of the first part */
   GArray *times;                 /* gint64 pts of every frame, in order of presentation */
   GArray *ends;                  /* guint: how many frames there are up to the end of each part */
   gint64 last_duration;          /* of the last frame, as its part states it; 0 unknown */
   int delay;                     /* frames that a picture may wait between decoding and being shown */
-} Join;
-
-static void join_clear(Join *join) {
-  avcodec_parameters_free(&join->parameters);
-  g_array_unref(join->times);
-  g_array_unref(join->ends);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Join, join_clear)
+};
 
 static gboolean damaged(const char *part, GError **error) {
   return fault(error, FAULT_INPUT, "The part %s is damaged or cut off. Make it again.", part);
@@ -51,14 +45,14 @@ static int compare_times(gconstpointer a, gconstpointer b) {
 
 /* --- opening a part --- */
 
-static gboolean check_stream(const Join *join, const char *part, const AVFormatContext *source,
+static gboolean check_stream(const VideoJoin *join, const char *part, const AVFormatContext *source,
                              const AVStream *stream, GError **error) {
   const AVCodecParameters *p = stream->codecpar;
   if (!strstr(source->iformat->name, "mp4") || p->codec_id != AV_CODEC_ID_H264 || p->extradata_size <= 0)
     return fault(error, FAULT_INPUT, "The part %s is not H.264 in an MP4.", part);
-  if (p->width != join->info->width || p->height != join->info->height)
+  if (p->width != join->info.width || p->height != join->info.height)
     return fault(error, FAULT_INPUT, "The part %s is %d x %d pixels and not %d x %d like the whole.", part,
-                 p->width, p->height, join->info->width, join->info->height);
+                 p->width, p->height, join->info.width, join->info.height);
   if (join->parameters && (p->extradata_size != join->parameters->extradata_size ||
                            memcmp(p->extradata, join->parameters->extradata, (gsize)p->extradata_size) != 0))
     return fault(error, FAULT_INTERNAL,
@@ -68,8 +62,9 @@ static gboolean check_stream(const Join *join, const char *part, const AVFormatC
 }
 
 /* The file, of which only the picture will be read, and that stream. */
-static AVFormatContext *open_part(const Join *join, const char *part, AVStream **stream, GError **error) {
-  g_autoptr(AVSource) source = av_source_open(part, error);
+static AVFormatContext *open_part(const VideoJoin *join, const char *part, AVStream **stream,
+                                  GError **error) {
+  g_autoptr(AVSource) source = av_source_open_known(part, error);
   if (!source)
     return NULL;
   int index = av_source_stream(source, AVMEDIA_TYPE_VIDEO);
@@ -81,7 +76,8 @@ static AVFormatContext *open_part(const Join *join, const char *part, AVStream *
 }
 
 /* The next packet of the part, with pts in the whole's time base. 0, AVERROR_EOF, or an error. */
-static int read_packet(const Join *join, AVFormatContext *source, const AVStream *stream, AVPacket *packet) {
+static int read_packet(const VideoJoin *join, AVFormatContext *source, const AVStream *stream,
+                       AVPacket *packet) {
   int code;
   do {
     av_packet_unref(packet);
@@ -100,8 +96,8 @@ static int read_packet(const Join *join, AVFormatContext *source, const AVStream
 /* --- first pass --- */
 
 /* The pts of the part's packets as they are stored, added to times. */
-static gboolean list_packets(Join *join, const char *part, AVFormatContext *source, const AVStream *stream,
-                             GError **error) {
+static gboolean list_packets(VideoJoin *join, const char *part, AVFormatContext *source,
+                             const AVStream *stream, GError **error) {
   g_autoptr(AVPacket) packet = av_packet_alloc();
   guint begin = join->times->len;
   int code;
@@ -128,7 +124,7 @@ static int needed_delay(const gint64 *stored, const gint64 *sorted, guint frames
   return delay;
 }
 
-static gboolean sort_part(Join *join, const char *part, guint begin, GError **error) {
+static gboolean sort_part(VideoJoin *join, const char *part, guint begin, GError **error) {
   guint frames = join->times->len - begin;
   gint64 *times = &g_array_index(join->times, gint64, begin);
   g_autofree gint64 *stored = g_memdup2(times, frames * sizeof *times);
@@ -145,14 +141,14 @@ static gboolean sort_part(Join *join, const char *part, guint begin, GError **er
 }
 
 /* Where the container says that the part ends, counted from its last frame. */
-static gint64 last_duration(const Join *join, const AVStream *stream, guint begin) {
+static gint64 last_duration(const VideoJoin *join, const AVStream *stream, guint begin) {
   gint64 first = g_array_index(join->times, gint64, begin),
          last = g_array_index(join->times, gint64, join->times->len - 1),
          length = av_rescale_q(av_sane_time(stream->duration), stream->time_base, join->base);
   return stream->duration > 0 && length > last - first ? length - (last - first) : 0;
 }
 
-static gboolean survey_part(Join *join, int number, GError **error) {
+static gboolean survey_part(VideoJoin *join, int number, GError **error) {
   const char *part = join->parts[number];
   guint begin = join->times->len;
   AVStream *stream = NULL;
@@ -173,7 +169,7 @@ static gboolean survey_part(Join *join, int number, GError **error) {
 
 /* --- second pass --- */
 
-static gint64 decoding_time(const Join *join, guint i) {
+static gint64 decoding_time(const VideoJoin *join, guint i) {
   const gint64 *times = (const gint64 *)(void *)join->times->data;
   guint delay = (guint)join->delay, frames = join->times->len;
   if (i >= delay)
@@ -183,7 +179,7 @@ static gint64 decoding_time(const Join *join, guint i) {
   return times[0] - (gint64)(delay - i); /* fewer frames than the delay: any order before the first will do */
 }
 
-static gboolean copy_part(const Join *join, int number, Mp4Out *file, GError **error) {
+static gboolean copy_part(const VideoJoin *join, int number, Mp4Out *file, GError **error) {
   const char *part = join->parts[number];
   guint i = number > 0 ? g_array_index(join->ends, guint, number - 1) : 0,
         end = g_array_index(join->ends, guint, number);
@@ -203,7 +199,7 @@ static gboolean copy_part(const Join *join, int number, Mp4Out *file, GError **e
   return source != NULL;
 }
 
-static gboolean expect_all(const Join *join, Mp4Out *file, GError **error) {
+static gboolean expect_all(const VideoJoin *join, Mp4Out *file, GError **error) {
   for (guint i = 0; i < join->times->len; i++)
     if (!mp4_out_expect(file, g_array_index(join->times, gint64, i),
                         i + 1 == join->times->len ? join->last_duration : 0, error))
@@ -212,29 +208,47 @@ static gboolean expect_all(const Join *join, Mp4Out *file, GError **error) {
   return TRUE;
 }
 
-gboolean video_join(const char *const *parts, int count, const VideoInfo *info, const char *sound_from,
-                    const char *out, GError **error) {
+VideoJoin *video_join_new(const VideoInfo *info, const char *sound_from, GError **error) {
+  g_autoptr(VideoJoin) join = g_new0(VideoJoin, 1);
+  join->info = *info;
+  join->base = mp4_time_base(info);
+  join->times = g_array_new(FALSE, FALSE, sizeof(gint64));
+  join->ends = g_array_new(FALSE, FALSE, sizeof(guint));
+  if (sound_from && !sound_open(sound_from, &join->sound, error))
+    return NULL;
+  return g_steal_pointer(&join);
+}
+
+void video_join_free(VideoJoin *join) {
+  if (!join)
+    return;
+  sound_free(join->sound);
+  avcodec_parameters_free(&join->parameters);
+  g_array_unref(join->times);
+  g_array_unref(join->ends);
+  g_free(join);
+}
+
+gboolean video_join_run(VideoJoin *join, const char *const *parts, int count, const char *out,
+                        GError **error) {
   if (count < 1)
     return fault(error, FAULT_INTERNAL, "%s would have no parts.", out);
   if (count > VIDEO_JOIN_MAX_PARTS)
     return fault(error, FAULT_LIMIT, "%d parts cannot be joined; %d is the most.", count,
                  VIDEO_JOIN_MAX_PARTS);
-  g_auto(Join) join = {.parts = parts,
-                       .count = count,
-                       .info = info,
-                       .base = mp4_time_base(info),
-                       .times = g_array_new(FALSE, FALSE, sizeof(gint64)),
-                       .ends = g_array_new(FALSE, FALSE, sizeof(guint))};
+  join->parts = parts;
+  join->count = count;
   for (int i = 0; i < count; i++)
-    if (!survey_part(&join, i, error))
+    if (!survey_part(join, i, error))
       return FALSE;
-  if (join.delay > MAX_DELAY_FRAMES)
+  if (join->delay > MAX_DELAY_FRAMES)
     return damaged(parts[0], error);
-  g_autoptr(Mp4Out) file = mp4_out_open(out, info, join.parameters, sound_from, error);
-  if (!file || !expect_all(&join, file, error))
+  g_autoptr(Mp4Out) file =
+      mp4_out_open(out, &join->info, join->parameters, g_steal_pointer(&join->sound), error);
+  if (!file || !expect_all(join, file, error))
     return FALSE;
   for (int i = 0; i < count; i++)
-    if (!copy_part(&join, i, file, error))
+    if (!copy_part(join, i, file, error))
       return FALSE;
   return mp4_out_finish(file, error);
 }

@@ -54,9 +54,12 @@ static gboolean open_encoder(VideoOut *out, VideoQuality quality, GError **error
 }
 
 static gboolean open_file(VideoOut *out, const char *sound_from, GError **error) {
+  Sound *sound = NULL;
+  if (sound_from && !sound_open(sound_from, &sound, error))
+    return FALSE;
   AVCodecParameters *parameters = avcodec_parameters_alloc();
   if (avcodec_parameters_from_context(parameters, out->encoder) >= 0)
-    out->file = mp4_out_open(out->path, &out->info, parameters, sound_from, error);
+    out->file = mp4_out_open(out->path, &out->info, parameters, sound, error);
   else
     fault(error, FAULT_INTERNAL, "Out of memory.");
   avcodec_parameters_free(&parameters);

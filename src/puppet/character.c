@@ -308,10 +308,8 @@ static gboolean load_description(Character *character, const char *folder, GErro
 
 Character *character_load(const char *folder, GError **error) {
   g_autoptr(Character) character = g_new0(Character, 1);
-  g_autofree char *rig = g_build_filename(folder, "rig.safetensors", NULL),
-                  *cutout = g_build_filename(folder, "cutout.png", NULL);
-  if (!load_description(character, folder, error) || !(character->rig = rig_load(rig, error)) ||
-      !(character->cutout = picture_load(cutout, error)))
+  g_autofree char *rig = g_build_filename(folder, "rig.safetensors", NULL);
+  if (!load_description(character, folder, error) || !(character->rig = rig_load(rig, error)))
     return NULL;
   return g_steal_pointer(&character);
 }

@@ -9,7 +9,8 @@
 typedef struct {
   char *name;    /* for people: the picture's or folder's name without suffix */
   char *picture; /* path of the picture it was made from, or NULL for a loaded one */
-  Image *cutout; /* RGBA, straight alpha, size of the picture */
+  Image
+      *cutout; /* RGBA, straight alpha, size of the picture; or NULL for a loaded one, whose rig has it all */
   Rig *rig;
 } Character;
 

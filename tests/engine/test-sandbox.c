@@ -287,6 +287,41 @@ static void test_threads(void **state) {
   expect_inside(probe_threads);
 }
 
+static gpointer stay(gpointer nothing) {
+  pause();
+  return nothing;
+}
+
+/* What is there already would stay outside. */
+static void test_threads_before(void **state) {
+  Sandbox sandbox = usual();
+  pid_t pid = fork();
+  if (pid == 0) {
+    g_thread_new("early", stay, NULL);
+    _exit(sandbox_enter(&sandbox, &layers, NULL));
+  }
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  expect_well(status);
+}
+
+static int probe_left(void) {
+  return probe_network() || probe_processes();
+}
+
+/* The same inside, when the namespaces were left ahead of the rest by a process that forks. */
+static void test_namespaces_ahead(void **state) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    sandbox_leave_namespaces();
+    Sandbox sandbox = usual();
+    _exit(status_inside(&sandbox, probe_left));
+  }
+  int status = -1;
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  expect_well(status);
+}
+
 static void test_files(void **state) {
   expect_inside(probe_files);
 }
@@ -447,6 +482,8 @@ int main(void) {
       cmocka_unit_test(test_network),
       cmocka_unit_test(test_processes),
       cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_threads_before),
+      cmocka_unit_test(test_namespaces_ahead),
       cmocka_unit_test(test_files),
       cmocka_unit_test(test_nothing_writable),
       cmocka_unit_test(test_inherited_descriptors),

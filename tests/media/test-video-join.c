@@ -44,7 +44,8 @@ static gboolean join(const char *const *parts, int count, const VideoInfo *info,
   char *paths[MAX_PARTS] = {0};
   for (int i = 0; i < count; i++)
     paths[i] = material_path(parts[i]);
-  gboolean done = video_join((const char *const *)paths, count, info, source, out, error);
+  g_autoptr(VideoJoin) join = video_join_new(info, source, error);
+  gboolean done = join && video_join_run(join, (const char *const *)paths, count, out, error);
   for (int i = 0; i < count; i++)
     g_free(paths[i]);
   assert_int_equal(done, g_file_test(out, G_FILE_TEST_EXISTS));
