@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "doll.h"
-#include "puppet/motion/retarget.h"
 #include "puppet/draw/skin.h"
+#include "puppet/motion/retarget.h"
 #include <math.h>
 #include <string.h>
 
@@ -190,6 +190,28 @@ static void hidden_limbs_hold_their_direction(void **state) {
 }
 
 /* A forearm toward the camera is shorter on the screen, and tilts only so far. */
+/* Whatever the network claims to see outside of the frame. */
+static void an_arm_out_of_the_frame_hangs_after_a_while(void **state) {
+  Pose poses[FRAMES];
+  for (int i = 0; i < FRAMES; i++) {
+    Person p = person_standing(i < 10 ? 320 : 80, 480, 400);
+    p.arm[1][0] = p.arm[1][1] = (float)G_PI; /* straight to the left of the frame */
+    poses[i] = person_pose(&p);
+  }
+  assert_true(poses[0].image[POSE_RIGHT_WRIST].x > 0 && poses[10].image[POSE_RIGHT_ELBOW].x < -54);
+  Case c = make(poses, FRAMES);
+  for (int i = 0; i < FRAMES; i++) {
+    const float(*j)[3] = c.motion->stances[i].joint;
+    float raised = apart(angle_between(j[JOINT_RIGHT_SHOULDER], j[JOINT_RIGHT_ELBOW]), (float)G_PI);
+    float hanging = apart(angle_between(j[JOINT_RIGHT_SHOULDER], j[JOINT_RIGHT_ELBOW]), (float)G_PI_2);
+    if (i < 18)
+      assert_true(raised < 3 * DEGREE);
+    if (i > 42)
+      assert_true(hanging < 10 * DEGREE);
+  }
+  done(&c);
+}
+
 static void foreshortening_has_a_limit(void **state) {
   Pose poses[FRAMES];
   Person p = person_standing(270, 480, 400);
@@ -304,6 +326,7 @@ int main(void) {
       cmocka_unit_test(standing_feet_do_not_slide),
       cmocka_unit_test(feet_that_walk_are_not_held),
       cmocka_unit_test(hidden_limbs_hold_their_direction),
+      cmocka_unit_test(an_arm_out_of_the_frame_hangs_after_a_while),
       cmocka_unit_test(foreshortening_has_a_limit),
       cmocka_unit_test(backs_are_reported_and_mirrored),
       cmocka_unit_test(nonsense_gives_a_stance),

@@ -10,7 +10,11 @@
 #include <math.h>
 #include <string.h>
 
-#define VISIBLE 0.2f     /* below this the network guesses */
+#define VISIBLE 0.2f /* below this the network guesses */
+#define SURELY_VISIBLE 0.5f
+#define HELD 0.4f        /* seconds for which an arm that is no longer seen stays where it was */
+#define FORGOTTEN 1.2f   /* seconds after which it hangs */
+#define HANGING 0.12f    /* radians between a hanging arm and the spine */
 #define SEEN_SHARE 0.92  /* of the frames show a limb shorter than its length */
 #define DEPTH_SIGMA 0.08 /* seconds: depth is noisier than the image */
 #define SIZE_SIGMA 0.5   /* seconds */
@@ -41,8 +45,9 @@ typedef struct {
   Driver *driver;
   int count;
   const int *segment;
-  Pose *poses;    /* [count] own copy, turned around where the back is seen */
-  float *turning; /* [count] 1 at the frame where the body turns around, falling to 0 beside it */
+  Pose *poses;         /* [count] own copy, turned around where the back is seen */
+  float *turning;      /* [count] 1 at the frame where the body turns around, falling to 0 beside it */
+  float width, height; /* of the frames */
 } Work;
 
 static gboolean visible(const Pose *pose, int landmark) {
@@ -248,6 +253,52 @@ static void tilts(const Work *work, Bone bone, const Xy *v, const guint8 *known)
   series_gauss(tilt, FRAME_STRIDE, work->segment, n, DEPTH_SIGMA * work->driver->rate);
 }
 
+/* How much of what was last seen still holds, by the seconds from the nearest frame of the shot in which it
+ * was seen: 1 at once, 0 after a while. memory: [count]. */
+static void remember(const Work *work, const guint8 *known, float *memory) {
+  int n = work->count, far = n + (int)(FORGOTTEN * work->driver->rate) + 1, since = far;
+  for (int i = 0; i < n; i++) {
+    since = known[i] ? 0 : i > 0 && work->segment[i] != work->segment[i - 1] ? far : MIN(since + 1, far);
+    memory[i] = (float)since;
+  }
+  since = far;
+  for (int i = n - 1; i >= 0; i--) {
+    since = known[i] ? 0 : i + 1 < n && work->segment[i] != work->segment[i + 1] ? far : MIN(since + 1, far);
+    memory[i] = 1 - smooth_step(HELD, FORGOTTEN, MIN(memory[i], (float)since) / (float)work->driver->rate);
+  }
+}
+
+static gboolean inside(const Work *work, const Landmark *l, float margin) {
+  return l->x >= -margin && l->x <= work->width + margin && l->y >= -margin && l->y <= work->height + margin;
+}
+
+/* The network says of limbs outside of the frame, too, that it sees them. An elbow may be just outside. */
+static gboolean arm_seen(const Work *work, const Pose *pose, int side) {
+  const Landmark *elbow = &pose->image[POSE_LEFT_ELBOW + side], *wrist = &pose->image[POSE_LEFT_WRIST + side];
+  return (elbow->visibility >= VISIBLE && inside(work, elbow, 0.1f * MIN(work->width, work->height))) ||
+         (wrist->visibility >= SURELY_VISIBLE && inside(work, wrist, 0));
+}
+
+/* An arm that has not been seen for a while hangs beside the body: nobody knows where it is, and it is least
+ * in the way there, most often outside of the frame like the driver's own. */
+static void let_hang(Work *work, int side) {
+  g_autofree float *memory = g_new(float, work->count);
+  g_autofree guint8 *known = g_new(guint8, work->count);
+  for (int i = 0; i < work->count; i++)
+    known[i] = arm_seen(work, &work->poses[i], side);
+  remember(work, known, memory);
+  const Bone bones[] = {BONE_LEFT_UPPER_ARM + side, BONE_LEFT_FOREARM + side};
+  for (int i = 0; i < work->count; i++) {
+    DriverFrame *f = &work->driver->frames[i];
+    float hanging = f->angle[BONE_PELVIS] + (float)G_PI + (side ? HANGING : -HANGING);
+    for (int k = 0; k < 2; k++) {
+      f->angle[bones[k]] += (1 - memory[i]) * wrap(hanging - f->angle[bones[k]]);
+      f->tilt[bones[k]] *= memory[i];
+    }
+    f->arm_seen[side] = memory[i];
+  }
+}
+
 static void limbs(Work *work) {
   int n = work->count;
   g_autofree Xy *v = g_new(Xy, n);
@@ -259,7 +310,8 @@ static void limbs(Work *work) {
       continue;
     for (int i = 0; i < n; i++) {
       const Pose *pose = &work->poses[i];
-      known[i] = visible(pose, ends[0]) && visible(pose, ends[1]);
+      known[i] = visible(pose, ends[0]) && visible(pose, ends[1]) &&
+                 (bone > BONE_RIGHT_FOREARM || arm_seen(work, pose, (bone - BONE_LEFT_UPPER_ARM) % 2));
       v[i][0] = pose->image[ends[1]].x - pose->image[ends[0]].x;
       v[i][1] = pose->image[ends[1]].y - pose->image[ends[0]].y;
       usual[i] = work->driver->length[bone] * work->driver->frames[i].pixels_per_metre;
@@ -270,6 +322,8 @@ static void limbs(Work *work) {
     if (series_fill(angle, FRAME_STRIDE, known, work->segment, n) && bone >= BONE_LEFT_FOOT)
       series_gauss(angle, FRAME_STRIDE, work->segment, n, 0.06 * work->driver->rate);
   }
+  let_hang(work, 0);
+  let_hang(work, 1);
 }
 
 /* A line between two landmarks; held where it is too short on the screen to have a direction. */
@@ -423,7 +477,7 @@ static void hands(Work *work, int side) {
   }
   series_steady(clockwise, work->segment, n, MAX(3, (int)lrint(0.2 * driver->rate)));
   for (int i = 0; i < n; i++) {
-    frames[i].hand_bend[side] = atan2f(v[i][1], v[i][0] + 1e-6f);
+    frames[i].hand_bend[side] = frames[i].arm_seen[side] * atan2f(v[i][1], v[i][0] + 1e-6f);
     frames[i].thumb_side[side] = clockwise[i] ? 1 : -1;
   }
   series_unwrap(&frames[0].hand_bend[side], FRAME_STRIDE, work->segment, n);
@@ -495,7 +549,8 @@ Driver *driver_new(const Track *track, const Tracks *tracks) {
   g_autofree float *turning = g_new0(float, track->count);
   g_autofree Pose *poses = g_new(Pose, track->count);
   memcpy(poses, track->poses, sizeof(Pose) * (gsize)track->count);
-  Work work = {driver, track->count, driver->segment, poses, turning};
+  Work work = {driver,  track->count,         driver->segment,      poses,
+               turning, (float)tracks->width, (float)tracks->height};
   repair(&work);
   turn_around(&work);
   size(&work);

@@ -2,7 +2,8 @@
  * the turn of chest, pelvis and head, the size of the performer, the feet.
  *
  * All smoothing looks both ways (no delay) and stops at the shots' cuts. A limb that is not visible keeps its
- * last plausible direction; one that never is has known = FALSE.
+ * last plausible direction, but an arm that is out of sight for a second hangs; a limb that never is
+ * visible has known = FALSE.
  *
  * Tilts come from |xy| against the performer's own bone length, the sign from the world landmarks: the image
  * angle, which the network knows best, stays exact, and depth is only used for foreshortening. Angles in
@@ -32,6 +33,7 @@ typedef struct {
   float wrist_depth[2]; /* metres in front of the shoulders' plane (negative: behind) */
   float wrist_head_depth[2]; /* metres in front of the ears */
   float hand_seen[2];        /* visibility of the knuckles */
+  float arm_seen[2];         /* 0..1: 0 where the arm hangs because it has not been seen for a while */
   float knee_depth[2];       /* metres toward the camera */
   float foot_speed[2];       /* metres per second */
   float legs_seen;           /* 0..1 */

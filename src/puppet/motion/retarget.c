@@ -290,7 +290,8 @@ static void reach_face(const Transfer *t, const Motion *motion, Driver *d, int s
     DriverFrame *f = &d->frames[i];
     const Stance *s = &motion->stances[i];
     float head = d->length[BONE_HEAD] * f->pixels_per_metre;
-    float weight = 1 - smooth_step(0.9f, 1.7f, distance(f->wrist[side], f->ears) / head);
+    float weight =
+        (1 - smooth_step(0.9f, 1.7f, distance(f->wrist[side], f->ears) / head)) * f->arm_seen[side];
     if (weight <= 0)
       continue;
     const float *shoulder = s->joint[JOINT_LEFT_SHOULDER + side], *elbow = s->joint[JOINT_LEFT_ELBOW + side];
