@@ -50,13 +50,19 @@ static Image *find_silhouette(const Image *picture, const Image *rgb, const Imag
   return cutout_outline(rgb, NULL);
 }
 
-/* Large, in the middle, and borne out. */
+/* Of a face alone the network may make a body that stands on its head, besides the right one. */
+static gboolean upright(const Landmark *l) {
+  return l[POSE_NOSE].y < 0.5f * (l[POSE_LEFT_SHOULDER].y + l[POSE_RIGHT_SHOULDER].y);
+}
+
+/* Large, in the middle, upright, and borne out. */
 static float worth(const Reading *reading, int width, int height) {
   const float *box = reading->pose.box;
   float size = sqrtf(MAX(box[2] * box[3], 1.0f) / ((float)width * (float)height));
   float aside =
       hypotf((box[0] + 0.5f * box[2]) / (float)width - 0.5f, (box[1] + 0.5f * box[3]) / (float)height - 0.5f);
-  return (reading->belief + 0.05f) * size * (1 - 0.5f * MIN(aside, 1.0f));
+  return (reading->belief + 0.05f) * size * (1 - 0.5f * MIN(aside, 1.0f)) *
+         (upright(reading->pose.image) ? 1 : 0.3f);
 }
 
 /* A second reading of a body that an earlier one has largely covered. */
