@@ -104,8 +104,8 @@ int main(int argc, char **argv) {
   stop_on(error);
   const VideoInfo *info = video_in_info(in);
   const Track *track = scene->tracks->tracks->pdata[0];
-  g_autoptr(Puppet) puppet = puppet_new(character->rig, track, scene->tracks, FALSE, NULL);
-  g_autoptr(Puppet) flat = puppet_new(character->rig, track, scene->tracks, TRUE, NULL);
+  g_autoptr(Puppet) puppet = puppet_new(character->rig, track, scene->tracks, FALSE, FALSE, NULL);
+  g_autoptr(Puppet) flat = puppet_new(character->rig, track, scene->tracks, TRUE, FALSE, NULL);
   Bench bench = {.scene = scene,
                  .rgb = image_new(info->width, info->height, 3),
                  .converter = colour_converter_new(info)};

@@ -20,6 +20,17 @@ Image *image_copy(const Image *image) {
   return copy;
 }
 
+void image_join(Image **sum, const Image *other) {
+  if (!other)
+    return;
+  if (!*sum) {
+    *sum = image_copy(other);
+    return;
+  }
+  for (gsize i = 0; i < (gsize)other->width * (gsize)other->height * (gsize)other->channels; i++)
+    (*sum)->pixels[i] = MAX((*sum)->pixels[i], other->pixels[i]);
+}
+
 void image_free(Image *image) {
   if (!image)
     return;

@@ -18,6 +18,8 @@ typedef struct {
  * GLib. */
 Image *image_new(int width, int height, int channels);
 Image *image_copy(const Image *image);
+/* The larger of both in every sample, into *sum, which is made where it is NULL. other: of the same size, or NULL. */
+void image_join(Image **sum, const Image *other);
 void image_free(Image *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Image, image_free)
 

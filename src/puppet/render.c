@@ -149,11 +149,29 @@ static void join_visible(Image **people, const Image *mask, const Image *before)
       (*people)->pixels[i] = MAX((*people)->pixels[i], mask->pixels[i]);
 }
 
+/* What the performer lends the character stays in the picture, and what of it comes before the character,
+ * too. */
+static void take_borrowed(Render *render, int role, Frame *frame, Image *mask, Image **own) {
+  const Tracks *tracks = render->scene->tracks;
+  const Track *track = tracks->tracks->pdata[render->track[role]];
+  const VideoInfo *info = &render->scene->info;
+  int index = frame->number - track->first;
+  if (index < 0 || index >= track->count)
+    return;
+  g_autoptr(Image) behind = NULL, before = NULL;
+  borrowed_take(puppet_borrowed(render->puppets[role]), &track->poses[index], info->width, info->height, mask,
+                &behind, &before);
+  image_join(own, behind);
+  image_join(own, before);
+  image_join(&frame->before[role], before);
+}
+
 static gboolean read_masks(Render *render, Frame *frame, GError **error) {
   guint people = render->scene->tracks->tracks->len;
   g_autofree gboolean *kept = g_new(gboolean, people);
   for (guint i = 0; i < people; i++)
     kept[i] = !render->replaced[i];
+  g_autoptr(Image) own = NULL;
   frame->roles = render->roles;
   frame->before = g_new0(Image *, render->roles);
   for (int k = 0; k < render->roles; k++) {
@@ -161,10 +179,15 @@ static gboolean read_masks(Render *render, Frame *frame, GError **error) {
     if (!read_before(render, frame, kept, k, error) ||
         !scene_masks_at(render->masks, frame->number, render->track[k], &mask, NULL, error))
       return FALSE;
-    if (mask)
-      join_visible(&frame->replaced, mask, frame->before[k]);
+    if (!mask)
+      continue;
+    take_borrowed(render, k, frame, mask, &own);
+    join_visible(&frame->replaced, mask, frame->before[k]);
   }
-  return scene_masks_union(render->masks, frame->number, kept, &frame->kept, error);
+  if (!scene_masks_union(render->masks, frame->number, kept, &frame->kept, error))
+    return FALSE;
+  image_join(&frame->kept, own);
+  return TRUE;
 }
 
 static AVFrame *mask_frame(const AVFrame *picture) {
@@ -327,8 +350,8 @@ static gboolean cast(Render *render, const Role *roles, GError **error) {
                    ((const Track *)tracks->tracks->pdata[track])->id);
     render->track[k] = track;
     render->replaced[track] = TRUE;
-    render->puppets[k] =
-        puppet_new(roles[k].character->rig, tracks->tracks->pdata[track], tracks, flat, render->progress);
+    render->puppets[k] = puppet_new(roles[k].character->rig, tracks->tracks->pdata[track], tracks, flat,
+                                    render->options->background == BACKGROUND_ORIGINAL, render->progress);
   }
   return TRUE;
 }

@@ -80,17 +80,6 @@ static const Image *mask_of(const SceneMasks *masks, guint track) {
   return masks->slot[person->slot[index]];
 }
 
-static void join(Image **people, const Image *mask) {
-  if (!mask)
-    return;
-  if (!*people) {
-    *people = image_copy(mask);
-    return;
-  }
-  for (gsize i = 0; i < (gsize)mask->width * (gsize)mask->height; i++)
-    (*people)->pixels[i] = MAX((*people)->pixels[i], mask->pixels[i]);
-}
-
 gboolean scene_masks_at(SceneMasks *masks, int frame, guint track, Image **mask, Image **others,
                         GError **error) {
   g_return_val_if_fail(track < masks->scene->tracks->tracks->len, FALSE);
@@ -101,10 +90,10 @@ gboolean scene_masks_at(SceneMasks *masks, int frame, guint track, Image **mask,
   if (!go_to(masks, frame, error))
     return FALSE;
   if (mask)
-    join(mask, mask_of(masks, track));
+    image_join(mask, mask_of(masks, track));
   for (guint i = 0; others && i < masks->scene->tracks->tracks->len; i++)
     if (i != track)
-      join(others, mask_of(masks, i));
+      image_join(others, mask_of(masks, i));
   return TRUE;
 }
 
@@ -115,6 +104,6 @@ gboolean scene_masks_union(SceneMasks *masks, int frame, const gboolean *which, 
     return FALSE;
   for (guint i = 0; i < masks->scene->tracks->tracks->len; i++)
     if (which[i])
-      join(people, mask_of(masks, i));
+      image_join(people, mask_of(masks, i));
   return TRUE;
 }

@@ -2,9 +2,10 @@
  * forearms again where they pass the face. A drawn hand lies under its sleeve, or over it when the forearm
  * points at the camera. A drawing in one mesh has the same order as ranks of its triangles. */
 #include "puppet/draw/puppet.h"
+#include "base/plane.h"
 #include "puppet/draw/flat.h"
-#include "puppet/motion/retarget.h"
 #include "puppet/draw/skin.h"
+#include "puppet/motion/retarget.h"
 #include <math.h>
 #include <string.h>
 
@@ -29,6 +30,9 @@ struct Puppet {
   gboolean flat;
   Flat *shapes[LAYERS]; /* the paper figure's */
   Sheet sheet[LAYERS];  /* by kind; layer NULL where the rig has none */
+  Borrowed borrowed;
+  /* Of a portrait on a borrowed body: how much of the layers of body and head is drawn; else NULL. */
+  float *neck, *head;
 };
 
 struct Painter {
@@ -96,7 +100,20 @@ static void prepare_sheet(Puppet *puppet, const Layer *layer, float finest) {
     sheet->forearm = forearm_share(layer);
 }
 
-Puppet *puppet_new(const Rig *rig, const Track *track, const Tracks *tracks, gboolean flat,
+/* By vertices: how much of a portrait's layer is drawn on a borrowed body. What turns with the head, and
+ * nothing at the end of the picture. NULL without the layer. */
+static float *head_share(const Rig *rig, const Layer *layer) {
+  float *share = layer ? g_new0(float, layer->vertices) : NULL;
+  float soft = 0.05f * (rig->bottom - rig->top);
+  for (int v = 0; layer && v < layer->vertices; v++) {
+    for (int i = 0; i < 4; i++)
+      share[v] += layer->bone[v][i] == BONE_HEAD ? layer->weight[v][i] : 0;
+    share[v] = smooth_step(0.2f, 0.7f, share[v]) * smooth_step(0, soft, rig->bottom - layer->rest[v][1]);
+  }
+  return share;
+}
+
+Puppet *puppet_new(const Rig *rig, const Track *track, const Tracks *tracks, gboolean flat, gboolean borrows,
                    Progress *progress) {
   g_return_val_if_fail(track->count > 0, NULL);
   Puppet *puppet = g_new0(Puppet, 1);
@@ -108,6 +125,12 @@ Puppet *puppet_new(const Rig *rig, const Track *track, const Tracks *tracks, gbo
     largest = MAX(largest, puppet->motion->stances[i].scale);
   for (guint i = 0; i < rig->layers->len; i++)
     prepare_sheet(puppet, g_ptr_array_index(rig->layers, i), 1 / MAX(largest, 1e-3f));
+  if (borrows)
+    puppet->borrowed = borrowed_find(rig);
+  if (puppet->borrowed.body) {
+    puppet->neck = head_share(rig, puppet->sheet[LAYER_BODY].layer);
+    puppet->head = head_share(rig, puppet->sheet[LAYER_HEAD].layer);
+  }
   if (puppet->motion->back_share > 0.05f)
     progress_note(
         progress,
@@ -120,6 +143,8 @@ void puppet_free(Puppet *puppet) {
   if (!puppet)
     return;
   motion_free(puppet->motion);
+  g_free(puppet->neck);
+  g_free(puppet->head);
   for (int k = 0; k < LAYERS; k++) {
     flat_free(puppet->shapes[k]);
     skin_free(puppet->sheet[k].skin);
@@ -129,6 +154,10 @@ void puppet_free(Puppet *puppet) {
     g_free(puppet->sheet[k].part);
   }
   g_free(puppet);
+}
+
+const Borrowed *puppet_borrowed(const Puppet *puppet) {
+  return &puppet->borrowed;
 }
 
 Painter *painter_new(const Puppet *puppet, const VideoInfo *info) {
@@ -232,6 +261,11 @@ static void rank_parts(Order *order) {
 
 static void list_passes(Order *order) {
   const Stance *stance = order->stance;
+  if (order->painter->puppet->borrowed.body) {
+    add(order, LAYER_BODY, order->painter->puppet->neck);
+    add(order, LAYER_HEAD, order->painter->puppet->head);
+    return;
+  }
   rank_parts(order);
   add(order, LAYER_BACK, NULL);
   add(order, stance->left_leg_over ? LAYER_RIGHT_LEG : LAYER_LEFT_LEG, NULL);
@@ -267,6 +301,8 @@ gboolean painter_draw(Painter *painter, int frame, PainterBox *box) {
   pose_sheets(painter, stance);
   Order order = {painter, stance};
   list_passes(&order);
-  cast_shadows(puppet->rig, stance, box->shadow);
+  memset(box->shadow, 0, sizeof box->shadow);
+  if (!puppet->borrowed.body && !puppet->borrowed.legs) /* else the performer's own shadow is there */
+    cast_shadows(puppet->rig, stance, box->shadow);
   return raster_draw(painter->raster, order.pass, order.count, &box->picture);
 }

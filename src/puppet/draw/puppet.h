@@ -13,17 +13,21 @@
 #include "base/progress.h"
 #include "media/video.h"
 #include "perception/track.h"
+#include "puppet/draw/borrowed.h"
 #include "puppet/draw/raster.h"
 #include "puppet/rig/rig.h"
 
 typedef struct Puppet Puppet;
 
 /* rig, track and tracks are only read; rig must outlive the puppet. flat: the paper figure (V3_Preview,
- * puppet/draw/flat.h) instead of the volumetric one. Adds notes to progress about what the puppet cannot follow.
+ * puppet/draw/flat.h) instead of the volumetric one. borrows: whether what the picture lacks is the
+ * performer's own then. Adds notes to progress about what the puppet cannot follow.
  */
-Puppet *puppet_new(const Rig *rig, const Track *track, const Tracks *tracks, gboolean flat,
+Puppet *puppet_new(const Rig *rig, const Track *track, const Tracks *tracks, gboolean flat, gboolean borrows,
                    Progress *progress);
 void puppet_free(Puppet *puppet);
+/* What its picture lacks and the performer lends. */
+const Borrowed *puppet_borrowed(const Puppet *puppet);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Puppet, puppet_free)
 
 typedef struct {

@@ -164,11 +164,11 @@ static void note_reading(const Reading *reading, const Figure *figure, int peopl
   if (people > 1)
     progress_note(progress, "%d people were found; the largest and most central one is taken.", people);
   if (figure->visibility[JOINT_LEFT_KNEE] <= 0 && figure->visibility[JOINT_RIGHT_KNEE] <= 0)
-    progress_note(progress,
-                  "The legs are outside the picture; a picture of the whole body gives a better result.");
+    progress_note(progress, "The legs are outside the picture: over the original background the performer's "
+                            "own are kept. A picture of the whole body gives a better result.");
   else if (figure->visibility[JOINT_LEFT_ANKLE] <= 0 && figure->visibility[JOINT_RIGHT_ANKLE] <= 0)
-    progress_note(progress,
-                  "The feet are outside the picture; a picture of the whole body gives a better result.");
+    progress_note(progress, "The feet are outside the picture: over the original background the performer's "
+                            "own are kept. A picture of the whole body gives a better result.");
   if (reading->belief < BELIEF)
     progress_note(progress, "The pose is uncertain; set wrong joints in a --joints file.");
 }

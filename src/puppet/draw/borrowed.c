@@ -1,0 +1,143 @@
+/* Every pixel of the performer belongs to the bone that it is nearest to: an arm, the head, or a place along
+ * a leg. A leg counts as one line through hip, knee and ankle that goes on above the hip, so that a picture
+ * may end anywhere. */
+#include "puppet/draw/borrowed.h"
+#include "base/plane.h"
+#include <math.h>
+
+#define TRUNK_SHARE 0.5f /* of a trunk that is cut must be in the picture for it to be the character's */
+#define ARMS_SEEN 0.3f   /* and one elbow at least so visible */
+#define OVERLAP 0.22f    /* lengths of the thigh by which the performer begins before the picture ends */
+/* In lengths of the neck, from the shoulders to the ears. */
+#define ARM_WIDTH 0.36f  /* half an arm's width with what the network misses it by */
+#define SURE_WIDTH 0.14f /* half an arm's width */
+#define HEAD_RADIUS 0.8f /* around the ears */
+#define FINGERS 1.2f     /* beyond the knuckles, in lengths of the palm */
+#define CHIN 0.5f        /* where the head begins, from the shoulders to the ears */
+
+static gboolean unseen(const Figure *figure, Joint left, float visibility) {
+  return figure->visibility[left] <= visibility && figure->visibility[left + 1] <= visibility;
+}
+
+static float leg_end(const Rig *rig, int side) {
+  const Figure *f = &rig->figure;
+  float end = rig->bottom, hip = f->joint[JOINT_LEFT_HIP + side][1],
+        knee = f->joint[JOINT_LEFT_KNEE + side][1], ankle = f->joint[JOINT_LEFT_ANKLE + side][1];
+  if (end <= knee || ankle <= knee)
+    return MIN((end - hip) / MAX(knee - hip, 1.0f), 1.0f);
+  return MIN(1 + (end - knee) / (ankle - knee), 2.0f);
+}
+
+Borrowed borrowed_find(const Rig *rig) {
+  const Figure *f = &rig->figure;
+  Borrowed borrowed = {0};
+  if (f->source != FIGURE_FROM_POSE || !unseen(f, JOINT_LEFT_ANKLE, 0))
+    return borrowed;
+  float shoulders = 0.5f * (f->joint[JOINT_LEFT_SHOULDER][1] + f->joint[JOINT_RIGHT_SHOULDER][1]);
+  float trunk = f->joint[JOINT_HIP][1] - shoulders, shown = rig->bottom - shoulders;
+  borrowed.body = !rig->drawn && unseen(f, JOINT_LEFT_HIP, 0) &&
+                  (shown < TRUNK_SHARE * trunk || unseen(f, JOINT_LEFT_ELBOW, ARMS_SEEN));
+  borrowed.legs = !borrowed.body;
+  for (int side = 0; side < 2; side++)
+    borrowed.leg[side] = leg_end(rig, side);
+  return borrowed;
+}
+
+/* --- a performer in one frame --- */
+
+typedef struct {
+  const Landmark *at;
+  float down[2]; /* unit vector from the ears to the shoulders */
+  float shoulders[2];
+  float neck; /* its length */
+} Body;
+
+static Body body_of(const Pose *pose) {
+  const Landmark *l = pose->image;
+  Body body = {.at = l};
+  float ears[2] = {0.5f * (l[POSE_LEFT_EAR].x + l[POSE_RIGHT_EAR].x),
+                   0.5f * (l[POSE_LEFT_EAR].y + l[POSE_RIGHT_EAR].y)};
+  body.shoulders[0] = 0.5f * (l[POSE_LEFT_SHOULDER].x + l[POSE_RIGHT_SHOULDER].x);
+  body.shoulders[1] = 0.5f * (l[POSE_LEFT_SHOULDER].y + l[POSE_RIGHT_SHOULDER].y);
+  body.neck = MAX(hypotf(body.shoulders[0] - ears[0], body.shoulders[1] - ears[1]), 1.0f);
+  for (int a = 0; a < 2; a++)
+    body.down[a] = (body.shoulders[a] - ears[a]) / body.neck;
+  return body;
+}
+
+/* The distance of a point from a bone; along: where on it the nearest place of its line lies, 0 to 1, beyond
+ * its ends less or more. */
+static float from_bone(const Landmark *a, const Landmark *b, float x, float y, float *along) {
+  float dx = b->x - a->x, dy = b->y - a->y;
+  float t = ((x - a->x) * dx + (y - a->y) * dy) / MAX(dx * dx + dy * dy, 1.0f), on = CLAMP(t, 0.0f, 1.0f);
+  if (along)
+    *along = t;
+  return hypotf(x - a->x - on * dx, y - a->y - on * dy);
+}
+
+/* Forearm, hand and the lower part of the upper arm, the rest of which is in the trunk's outline. Before the
+ * face only what is sure to be arm: what is not would be his face. */
+static gboolean of_arm(const Body *body, float x, float y) {
+  float from_ears = hypotf(x - body->shoulders[0] + body->neck * body->down[0],
+                           y - body->shoulders[1] + body->neck * body->down[1]);
+  gboolean face = from_ears < HEAD_RADIUS * body->neck;
+  for (int side = 0; side < 2; side++) {
+    const Landmark *shoulder = &body->at[POSE_LEFT_SHOULDER + side],
+                   *elbow = &body->at[POSE_LEFT_ELBOW + side], *wrist = &body->at[POSE_LEFT_WRIST + side],
+                   *knuckle = &body->at[POSE_LEFT_INDEX + side];
+    float longer = face ? 0 : FINGERS, reach = (face ? SURE_WIDTH : ARM_WIDTH) * body->neck, along;
+    Landmark tip = {knuckle->x + longer * (knuckle->x - wrist->x),
+                    knuckle->y + longer * (knuckle->y - wrist->y), 0, 1};
+    if (from_bone(elbow, wrist, x, y, NULL) < reach || from_bone(wrist, &tip, x, y, NULL) < reach ||
+        (from_bone(shoulder, elbow, x, y, &along) < reach && along > 0.4f))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean of_head(const Body *body, float x, float y) {
+  float below = (x - body->shoulders[0]) * body->down[0] + (y - body->shoulders[1]) * body->down[1];
+  return below < -CHIN * body->neck;
+}
+
+/* Whether it is further down its leg than the picture goes. */
+static gboolean below_picture(const Borrowed *borrowed, const Body *body, float x, float y) {
+  float nearest = INFINITY, along = 0;
+  int leg = 0;
+  for (int side = 0; side < 2; side++) {
+    const Landmark *hip = &body->at[POSE_LEFT_HIP + side], *knee = &body->at[POSE_LEFT_KNEE + side],
+                   *ankle = &body->at[POSE_LEFT_ANKLE + side];
+    float on_thigh, on_shin, thigh = from_bone(hip, knee, x, y, &on_thigh),
+                             shin = from_bone(knee, ankle, x, y, &on_shin);
+    if (MIN(thigh, shin) >= nearest)
+      continue;
+    nearest = MIN(thigh, shin), leg = side;
+    along = shin < thigh ? 1 + MAX(on_shin, 0.0f) : MIN(on_thigh, 1.0f);
+  }
+  return along > borrowed->leg[leg] - OVERLAP;
+}
+
+static void move(Image *mask, int x, int y, Image **to) {
+  if (!*to)
+    *to = image_new(mask->width, mask->height, 1);
+  guint8 *from = image_at(mask, x, y), *there = image_at(*to, x, y);
+  *there = MAX(*there, *from);
+  *from = 0;
+}
+
+void borrowed_take(const Borrowed *borrowed, const Pose *pose, int width, int height, Image *mask,
+                   Image **behind, Image **before) {
+  Body body = body_of(pose);
+  float scale_x = (float)width / (float)mask->width, scale_y = (float)height / (float)mask->height;
+  for (int v = 0; (borrowed->body || borrowed->legs) && v < mask->height; v++)
+    for (int u = 0; u < mask->width; u++) {
+      if (!*image_at(mask, u, v))
+        continue;
+      float x = ((float)u + 0.5f) * scale_x, y = ((float)v + 0.5f) * scale_y;
+      gboolean arm = of_arm(&body, x, y);
+      if (borrowed->body && arm)
+        move(mask, u, v, before);
+      else if (borrowed->body ? !of_head(&body, x, y) : !arm && below_picture(borrowed, &body, x, y))
+        move(mask, u, v, behind);
+    }
+}
