@@ -8,6 +8,7 @@ import pytest
 from conftest import TROUPE, assert_refused, ffmpeg, troupe, troupe_json
 
 SMALL = ["--resolution", 64, "--width", 64, "--batch", 4]
+STEPS = 150  # enough for a training to be met on its way, however busy the machine is
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     model = tmp_path_factory.mktemp("trained") / "frames"
-    said = troupe_json("train", "--full", folder, *SMALL, "--steps", 60, "--name", "frames", "-o", model)
+    said = troupe_json("train", "--full", folder, *SMALL, "--steps", STEPS, "--name", "frames", "-o", model)
     return model, said
 
 
@@ -34,9 +35,9 @@ def losses(model):
 
 def test_a_training_leaves_a_model(trained):
     model, said = trained
-    assert said["steps"] == 60 and not (model / "training/checkpoint.safetensors").exists()
+    assert said["steps"] == STEPS and not (model / "training/checkpoint.safetensors").exists()
     found = losses(model)
-    assert len(found) == 60 and sum(found[-10:]) < sum(found[:10])
+    assert len(found) == STEPS and sum(found[-10:]) < sum(found[:10])
     listed = {entry["name"]: entry for entry in troupe_json("models", "--models", model.parent)}
     assert listed["frames"]["state"] == "ok" and listed["frames"]["resolution"] == 64
 
@@ -51,7 +52,7 @@ def test_the_model_draws_and_knows_its_words(trained, empty):
 def test_a_stopped_training_is_the_one_that_was_not(trained, folder, empty):
     whole, _ = trained
     model = empty / "frames"
-    command = [TROUPE, "train", "--full", folder, *SMALL, "--steps", "60", "--name", "frames", "-q", "-o", model]
+    command = [TROUPE, "train", "--full", folder, *SMALL, "--steps", STEPS, "--name", "frames", "-q", "-o", model]
     log = model / "training/loss.csv"
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
     while process.poll() is None and not (log.exists() and log.read_text().count("\n") > 10):
