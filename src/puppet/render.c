@@ -40,9 +40,9 @@ typedef struct {
   AVFrame *picture;
   AVFrame *mask;             /* the character's, NULL when none is wanted */
   SharedBacking *background; /* reference; NULL unless the background is the original one */
-  Image *replaced, *kept;    /* masks of people, NULL where there is nobody */
+  Image *replaced, *kept;    /* masks of people, and of what performers lend; NULL where there is nobody */
   int roles;
-  Image **before; /* [roles] mask of the kept people who stand before each character; NULL for nobody */
+  Image **before; /* [roles] mask of what is kept and stands before each character; NULL for nothing */
   gboolean acted;
 } Frame;
 

@@ -11,6 +11,7 @@
 /* In lengths of the neck, from the shoulders to the ears. */
 #define ARM_WIDTH 0.36f  /* half an arm's width with what the network misses it by */
 #define SURE_WIDTH 0.14f /* half an arm's width */
+#define LEG_WIDTH 0.4f   /* half a leg's width */
 #define HEAD_RADIUS 0.8f /* around the ears */
 #define FINGERS 1.2f     /* beyond the knuckles, in lengths of the palm */
 #define CHIN 0.5f        /* where the head begins, from the shoulders to the ears */
@@ -75,24 +76,33 @@ static float from_bone(const Landmark *a, const Landmark *b, float x, float y, f
   return hypotf(x - a->x - on * dx, y - a->y - on * dy);
 }
 
-/* Forearm, hand and the lower part of the upper arm, the rest of which is in the trunk's outline. Before the
- * face only what is sure to be arm: what is not would be his face. */
-static gboolean of_arm(const Body *body, float x, float y) {
-  float from_ears = hypotf(x - body->shoulders[0] + body->neck * body->down[0],
-                           y - body->shoulders[1] + body->neck * body->down[1]);
-  gboolean face = from_ears < HEAD_RADIUS * body->neck;
+/* From forearm, hand and the lower part of the upper arm, the rest of which is in the trunk's outline; in
+ * necks.
+ */
+static float from_arms(const Body *body, float fingers, float x, float y) {
+  float nearest = INFINITY;
   for (int side = 0; side < 2; side++) {
     const Landmark *shoulder = &body->at[POSE_LEFT_SHOULDER + side],
                    *elbow = &body->at[POSE_LEFT_ELBOW + side], *wrist = &body->at[POSE_LEFT_WRIST + side],
                    *knuckle = &body->at[POSE_LEFT_INDEX + side];
-    float longer = face ? 0 : FINGERS, reach = (face ? SURE_WIDTH : ARM_WIDTH) * body->neck, along;
-    Landmark tip = {knuckle->x + longer * (knuckle->x - wrist->x),
-                    knuckle->y + longer * (knuckle->y - wrist->y), 0, 1};
-    if (from_bone(elbow, wrist, x, y, NULL) < reach || from_bone(wrist, &tip, x, y, NULL) < reach ||
-        (from_bone(shoulder, elbow, x, y, &along) < reach && along > 0.4f))
-      return TRUE;
+    Landmark tip = {knuckle->x + fingers * (knuckle->x - wrist->x),
+                    knuckle->y + fingers * (knuckle->y - wrist->y), 0, 1};
+    float along, upper = from_bone(shoulder, elbow, x, y, &along);
+    nearest = MIN(nearest, from_bone(elbow, wrist, x, y, NULL));
+    nearest = MIN(nearest, from_bone(wrist, &tip, x, y, NULL));
+    if (along > 0.4f)
+      nearest = MIN(nearest, upper);
   }
-  return FALSE;
+  return nearest / body->neck;
+}
+
+/* Before the face only what is sure to be arm: what is not would be his face. */
+static gboolean of_arm(const Body *body, float x, float y) {
+  float from_ears = hypotf(x - body->shoulders[0] + body->neck * body->down[0],
+                           y - body->shoulders[1] + body->neck * body->down[1]);
+  if (from_ears < HEAD_RADIUS * body->neck)
+    return from_arms(body, 0, x, y) < SURE_WIDTH;
+  return from_arms(body, FINGERS, x, y) < ARM_WIDTH;
 }
 
 static gboolean of_head(const Body *body, float x, float y) {
@@ -100,7 +110,8 @@ static gboolean of_head(const Body *body, float x, float y) {
   return below < -CHIN * body->neck;
 }
 
-/* Whether it is further down its leg than the picture goes. */
+/* Whether it is of a leg, further down than the picture goes. Between an arm and a leg that is near, too, the
+ * distance decides in which each has the weight of its width. */
 static gboolean below_picture(const Borrowed *borrowed, const Body *body, float x, float y) {
   float nearest = INFINITY, along = 0;
   int leg = 0;
@@ -114,7 +125,9 @@ static gboolean below_picture(const Borrowed *borrowed, const Body *body, float 
     nearest = MIN(thigh, shin), leg = side;
     along = shin < thigh ? 1 + MAX(on_shin, 0.0f) : MIN(on_thigh, 1.0f);
   }
-  return along > borrowed->leg[leg] - OVERLAP;
+  float arm = from_arms(body, FINGERS, x, y);
+  gboolean of_arm = arm < ARM_WIDTH && arm * LEG_WIDTH < nearest / body->neck * SURE_WIDTH;
+  return !of_arm && along > borrowed->leg[leg] - OVERLAP;
 }
 
 static void move(Image *mask, int x, int y, Image **to) {
@@ -134,10 +147,9 @@ void borrowed_take(const Borrowed *borrowed, const Pose *pose, int width, int he
       if (!*image_at(mask, u, v))
         continue;
       float x = ((float)u + 0.5f) * scale_x, y = ((float)v + 0.5f) * scale_y;
-      gboolean arm = of_arm(&body, x, y);
-      if (borrowed->body && arm)
+      if (borrowed->body && of_arm(&body, x, y))
         move(mask, u, v, before);
-      else if (borrowed->body ? !of_head(&body, x, y) : !arm && below_picture(borrowed, &body, x, y))
+      else if (borrowed->body ? !of_head(&body, x, y) : below_picture(borrowed, &body, x, y))
         move(mask, u, v, behind);
     }
 }
