@@ -62,6 +62,7 @@ static const char *const names[] = {
     [REFUSAL_DAY] = "day",
     [REFUSAL_NOBODY] = "nobody",
     [REFUSAL_DIVERGED] = "diverged",
+    [REFUSAL_MEMORY] = "memory",
     [REFUSAL_FAILED] = "failed",
 };
 

@@ -62,6 +62,7 @@ typedef enum {
   REFUSAL_DAY,             /* the account's requests of this day are used up */
   REFUSAL_NOBODY,          /* nobody is seen where somebody is needed (jobs) */
   REFUSAL_DIVERGED,        /* the loss of a Training broke (jobs) */
+  REFUSAL_MEMORY,          /* a Training or Generation needs more memory than there is (jobs) */
   REFUSAL_FAILED,          /* the engine failed three times (jobs) */
 } Refusal;
 

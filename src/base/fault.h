@@ -21,6 +21,7 @@ typedef enum {
   FAULT_NETWORK,   /* a network file is missing or damaged */
   FAULT_OUTPUT,    /* the result cannot be written */
   FAULT_CANCELLED, /* interrupted by the user */
+  FAULT_MEMORY,    /* it needs more memory than there is */
   FAULT_STORE,     /* the tables or objects cannot be read or written: full disk, read-only folder, damage */
 } Fault;
 

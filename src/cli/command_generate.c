@@ -1,6 +1,5 @@
 /* troupe generate: pictures of a Character, or of whatever a model can draw, from a prompt. */
 #include "base/files.h"
-#include "base/memory.h"
 #include "cli/cli.h"
 #include "identity/sampling/generate.h"
 #include "media/picture.h"
@@ -91,26 +90,17 @@ static GPtrArray *read_references(const Options *options, GError **error) {
   return g_steal_pointer(&images);
 }
 
-/* --- memory --- */
-
-static gboolean check_memory(Model *model, const GenerateOptions *options, Progress *progress,
-                             GError **error) {
-  gint64 wanted = generate_bytes(model, options), there = memory_available();
+/* What it will be and take, said before. */
+static void tell_plan(Model *model, const GenerateOptions *options, Progress *progress) {
+  gint64 wanted = generate_bytes(model, options), width, height;
   if (!wanted) /* the options make no sense; generate says which */
-    return TRUE;
-  if (there && wanted > there)
-    return fault(
-        error, FAULT_LIMIT,
-        "This needs %.1f GB of memory and %.1f GB are free. Close other programs, or take a smaller model.",
-        (double)wanted / 1e9, (double)there / 1e9);
-  gint64 width, height;
+    return;
   generate_size(model_facts(model)->resolution, model_facts(model)->longest, options->aspect, &width,
                 &height);
   g_autofree char *plan = g_strdup_printf(
       "%s: %d x %d pixels, %d steps, %.0f MB of working memory", model_facts(model)->title, (int)width,
       (int)height, options->steps ? options->steps : model_facts(model)->steps, (double)wanted / MEGABYTE);
   progress_report(progress, plan, 0, 0);
-  return TRUE;
 }
 
 /* --- pictures --- */
@@ -213,8 +203,8 @@ static gboolean make_pictures(const Options *options, const char *subject_name, 
                                       .strength = options->strength,
                                       .references = (const Image *const *)references->pdata,
                                       .reference_count = (int)references->len};
-  return check_memory(model, &generation, progress, error) &&
-         draw_all(model, &generation, options, subject_name, progress, error);
+  tell_plan(model, &generation, progress);
+  return draw_all(model, &generation, options, subject_name, progress, error);
 }
 
 int command_generate(int argc, char **argv) {

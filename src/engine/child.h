@@ -42,7 +42,7 @@
  *   picture_format, picture_too_large, picture_broken, video_format, video_too_long, video_too_large (bytes),
  *   video_size, video_too_small (or too short), video_broken, nobody: the input's fault;
  *   model: the Scene was prepared, or the LoRA learnt, for another; diverged: the numbers of a training
- * broke; busy: the disk is full or read only; internal: all else. */
+ *   broke; memory: there is too little; busy: the disk is full or read only; internal: all else. */
 #pragma once
 #include "base/fault.h"
 #include "base/progress.h"

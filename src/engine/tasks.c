@@ -103,6 +103,9 @@ static const char *code_of(const GError *error, const Blame *blame) {
     case FAULT_NOBODY:
       code = "nobody";
       break;
+    case FAULT_MEMORY:
+      code = "memory";
+      break;
     case FAULT_OUTPUT:
     case FAULT_STORE:
       code = "busy";
@@ -215,6 +218,7 @@ static int run(const json_t *letter, int number, Chunks *chunks, Voice *voice) {
   voice->progress = progress;
   Work work = {.task = json_object_get(letter, "task"),
                .models = json_string_value(json_object_get(letter, "models")),
+               .memory = json_integer_value(json_object_get(letter, "memory")),
                .progress = progress};
   json_t *result = NULL;
   if (lock_in(letter, number, chunks_ears(chunks), &layers, &error)) {

@@ -14,6 +14,7 @@ typedef struct {
 typedef struct {
   json_t *task;
   const char *models; /* folder of the networks, or NULL */
+  gint64 memory;      /* bytes that it may have; 0: no limit */
   Progress *progress;
   Failure failure;
 } Work;

@@ -2,6 +2,7 @@
  *
  * The threads of the networks' library are counted when it is loaded, before the child is held on its
  * processors; so they are counted again here. */
+#include "base/memory.h"
 #include "engine/tasks.h"
 #include "identity/inspect/inspect_json.h"
 #include "identity/sampling/generate.h"
@@ -21,6 +22,12 @@ static void count_threads(void) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0)
     omp_set_num_threads(MAX(1, CPU_COUNT(&set)));
+}
+
+/* What may be used: what is free, within the engine's limit. */
+static gint64 memory_of(const Work *work) {
+  gint64 there = memory_available();
+  return work->memory && there ? MIN(work->memory, there) : MAX(work->memory, there);
 }
 
 /* A list of paths; NULL at the end. The strings are the task's. */
@@ -96,6 +103,7 @@ static gboolean read_lesson(Work *work, const char *model, Lesson *lesson, GErro
     return FALSE;
   lesson->recipe.seed = (guint64)whole(work, "seed");
   lesson->recipe.steps = steps > 0 ? steps : lesson->recipe.steps;
+  lesson->job.memory = memory_of(work);
   lesson->job.replay_file = lesson->replay;
   lesson->job.trigger = json_string_value(json_object_get(work->task, "trigger"));
   lesson->job.class = json_string_value(json_object_get(work->task, "class"));
@@ -201,6 +209,7 @@ static json_t *draw(Work *work, Model *model, const GPtrArray *references, Drawn
       .strength = json_is_number(strength) ? json_number_value(strength) : 1,
       .references = (const Image *const *)references->pdata,
       .reference_count = (int)references->len,
+      .memory = memory_of(work),
   };
   if (!generate(model, &options, keep_picture, drawn, work->progress, &error))
     return work_fail_with(work, error, &(Blame){options.lora, "The character's LoRA", "model", NULL, NULL});

@@ -381,10 +381,11 @@ static void tell_walls(Run *run, const ChildOutcome *outcome) {
           all ? "" : "; this system does not permit the others");
 }
 
-/* Codes that blame the input; what else a child says is about itself. */
+/* Codes that another attempt would say again; what else a child says is about itself. */
 static gboolean is_blame(const char *code) {
   return code && (g_str_has_prefix(code, "picture_") || g_str_has_prefix(code, "video_") ||
-                  g_str_equal(code, "nobody") || g_str_equal(code, "model") || g_str_equal(code, "diverged"));
+                  g_str_equal(code, "nobody") || g_str_equal(code, "model") ||
+                  g_str_equal(code, "diverged") || g_str_equal(code, "memory"));
 }
 
 /* What a child that ran to its end has to say. */

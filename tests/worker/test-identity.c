@@ -410,6 +410,36 @@ static void test_numbers_that_break(void **state) {
   assert_balanced(company);
 }
 
+/* Of a model that learns larger pictures than an engine here may hold. */
+static void enlarge(gboolean large) {
+  static char *kept;
+  g_autofree char *path = g_build_filename(models, "toy", "model.json", NULL);
+  if (large) {
+    assert_true(g_file_get_contents(path, &kept, NULL, NULL));
+    g_autoptr(GString) text = g_string_new(kept);
+    assert_int_equal(g_string_replace(text, "\"resolution\": 48", "\"resolution\": 4096", 0), 1);
+    assert_true(g_file_set_contents(path, text->str, -1, NULL));
+  } else {
+    assert_true(g_file_set_contents(path, kept, -1, NULL));
+    g_clear_pointer(&kept, g_free);
+  }
+}
+
+/* Said at the first attempt, with the figures; nothing is charged. */
+static void test_too_little_memory(void **state) {
+  Company *company = *state;
+  enlarge(TRUE);
+  g_autofree char *id = train_long(company);
+  work_once(company);
+  enlarge(FALSE);
+  g_autoptr(TrainingRow) row = training(company, id);
+  assert_string_equal(row->status, "failed");
+  assert_string_equal(row->error_code, "memory");
+  assert_non_null(strstr(row->error, "GB of memory"));
+  assert_int_equal(company_balance(company), PLENTY);
+  assert_balanced(company);
+}
+
 /* A LoRA that does not fit the model is the request's fault, and costs nothing. */
 static void test_lora_of_another_model(void **state) {
   GError *error = NULL;
@@ -438,7 +468,8 @@ int main(void) {
       TEST(test_train_and_draw),          TEST(test_stop_and_go_on),
       TEST(test_killed_again_and_again),  TEST(test_drawing_beside_a_training),
       TEST(test_deleted_while_it_trains), TEST(test_engine_that_crashes),
-      TEST(test_numbers_that_break),      TEST(test_lora_of_another_model),
+      TEST(test_numbers_that_break),      TEST(test_too_little_memory),
+      TEST(test_lora_of_another_model),
   };
   cmocka_set_test_filter(g_getenv("TEST_ONLY"));
   return cmocka_run_group_tests(tests, setup_models, teardown_models);

@@ -51,6 +51,7 @@ const ErrorRow viggle_errors[] = {
     {REFUSAL_JSON, 400, "CS-UORC01-002", "Send valid JSON."},
     {REFUSAL_DAY, 429, "CS-UORC01-002", "Wait until the next day (UTC)."},
     {REFUSAL_DIVERGED, 500, "CS-UORC01-009", "Train again."},
+    {REFUSAL_MEMORY, 500, "CS-UORC01-009", "Give the machine more memory, or take a smaller model."},
     {REFUSAL_NOBODY, 400, "CS-UORC01-009", "Use a picture or video in which a whole person is seen."},
     {REFUSAL_FAILED, 500, "CS-UORC01-009", "Try again."},
     {REFUSAL_INTERNAL, 500, "CS-UORC01-009", "Try again; if it stays so, report it with the X-Request-Id."},

@@ -1,6 +1,7 @@
 /* One run of the transformer serves all pictures of a call; text features are read once a prompt, references
  * once a call. */
 #include "identity/sampling/generate.h"
+#include "base/memory.h"
 #include "identity/sampling/sampler.h"
 #include "tensor/safetensors.h"
 
@@ -293,10 +294,23 @@ static gboolean generate_all(Generation *g) {
   return TRUE;
 }
 
+static gboolean check_memory(Model *model, const GenerateOptions *options, GError **error) {
+  gint64 wanted = generate_bytes(model, options),
+         there = options->memory ? options->memory : memory_available();
+  return wanted <= there || there == 0 ||
+         fault(
+             error, FAULT_MEMORY,
+             "This needs %.1f GB of memory and %.1f GB may be used. Close other programs, or take a smaller "
+             "model.",
+             (double)wanted / 1e9, (double)there / 1e9);
+}
+
 gboolean generate(Model *model, const GenerateOptions *options, GenerateTake take, gpointer user,
                   Progress *progress, GError **error) {
   g_auto(Generation) g = {
       .model = model, .options = options, .take = take, .user = user, .progress = progress, .error = error};
+  if (!check_memory(model, options, error))
+    return FALSE;
   /* A small network's operations are too short to be divided: on a busy machine two threads wait for each
    * other ten times longer than one takes. What is drawn does not depend on their number. */
   int threads = omp_get_max_threads();

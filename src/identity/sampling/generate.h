@@ -28,6 +28,7 @@ typedef struct {
   const char *trigger, *class;    /* NULL: what the LoRA's file says */
   const Image *const *references; /* pictures to draw after, or NULL */
   int reference_count;
+  gint64 memory; /* bytes that may be used; 0: what the system has */
 } GenerateOptions;
 #define GENERATE_REFERENCES_MAX 16
 #define GENERATE_COUNT_MAX 1000
@@ -43,7 +44,8 @@ typedef struct {
 /* FALSE ends the work with *error. */
 typedef gboolean (*GenerateTake)(GeneratedPicture *picture, gpointer user, GError **error);
 
-/* FAULT_USAGE for options that make no sense, FAULT_INPUT for a LoRA of another model, FAULT_CANCELLED. */
+/* FAULT_USAGE for options that make no sense, FAULT_MEMORY, FAULT_INPUT for a LoRA of another
+ * model, FAULT_CANCELLED. */
 gboolean generate(Model *model, const GenerateOptions *options, GenerateTake take, gpointer user,
                   Progress *progress, GError **error);
 

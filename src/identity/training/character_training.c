@@ -89,8 +89,8 @@ static gboolean check_memory(const Work *work, gint64 bytes) {
   gint64 there = work->job->memory ? work->job->memory : memory_available();
   if (there && bytes > there)
     return fault(
-        work->error, FAULT_LIMIT,
-        "This training needs %.2f GB of memory and %.2f GB are free. Close other programs, or lower the "
+        work->error, FAULT_MEMORY,
+        "This training needs %.2f GB of memory and %.2f GB may be used. Close other programs, or lower the "
         "resolution (%d) or the rank (%d).",
         (double)bytes / 1e9, (double)there / 1e9, (int)work->recipe->resolution, (int)work->recipe->rank);
   g_autofree char *plan = g_strdup_printf("Training needs %.2f GB of memory", (double)bytes / 1e9);

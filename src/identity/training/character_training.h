@@ -43,8 +43,8 @@ typedef struct {
   gint64 bytes;                 /* planned */
 } CharacterTrained;
 
-/* FAULT_USAGE, FAULT_INPUT for pictures that cannot be read, FAULT_LIMIT for their number or too little
- * memory (nothing has been written then), FAULT_NETWORK where the loss broke, FAULT_OUTPUT, FAULT_CANCELLED
+/* FAULT_USAGE, FAULT_INPUT for pictures that cannot be read, FAULT_LIMIT for their number, FAULT_MEMORY
+ * (nothing has been written then), FAULT_NETWORK where the loss broke, FAULT_OUTPUT, FAULT_CANCELLED
  * (the checkpoint is written first). */
 gboolean character_train(Model *model, const Recipe *recipe, const CharacterTraining *job, const char *folder,
                          CharacterTrained *trained, Progress *progress, GError **error);

@@ -190,7 +190,7 @@ static gboolean encode_pictures(FullMaterial *material, const char *const *pictu
   g_autofree float *picture = g_new(float, (gsize)(3 * pixels * pixels));
   material->tokens = g_try_new(float, (gsize)(count * numbers));
   if (!material->tokens)
-    return fault(error, FAULT_LIMIT, "There is no memory for so many pictures.");
+    return fault(error, FAULT_MEMORY, "There is no memory for so many pictures.");
   for (gint64 i = 0; i < count; i++) {
     progress_report(progress, "Reading the pictures", i, count);
     if (!progress_continue(progress, error) || !read_picture(pictures[i], pixels, picture, error) ||
