@@ -31,6 +31,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(AVDictionary, av_dict_cleanup)
  */
 #define AV_MAX_CODED_PIXELS ((VIDEO_MAX_SIDE + 64) * (VIDEO_MAX_SIDE + 64))
 
+/* Pictures are stored at most so many places from where they are shown: what H.264 and H.265 allow. */
+#define AV_MAX_DELAY_FRAMES 16
+
 /* FFmpeg's words for an error code, in a buffer of its own (transfer full). */
 char *av_text(int code);
 

@@ -27,8 +27,6 @@
 #define MAX_DISORDER 4
 /* A decoder that was given a part of the frames may sort the next few wrongly: so many times its delay. */
 #define SETTLE_DELAYS 2
-/* Frames are stored at most so many places from where they are shown: what H.264 and H.265 allow. */
-#define MAX_DELAY_FRAMES 16
 /* 300 s of 240 frames each: what a header without a plausible rate may hold at most. */
 #define MAX_FRAMES 72000
 
@@ -361,7 +359,7 @@ static GArray *packet_stamps(VideoIn *in, int frames) {
   good = good && in->errors == 0 && (int)stamps->len == frames;
   const Stamp *stamp = (const Stamp *)(void *)stamps->data;
   for (int i = 0; good && i < frames; i++)
-    good = (i == 0 || stamp[i].pts > stamp[i - 1].pts) && ABS(stamp[i].place - i) <= MAX_DELAY_FRAMES;
+    good = (i == 0 || stamp[i].pts > stamp[i - 1].pts) && ABS(stamp[i].place - i) <= AV_MAX_DELAY_FRAMES;
   good = good && seek(in, &stamp[0]);
   return good ? g_steal_pointer(&stamps) : NULL;
 }

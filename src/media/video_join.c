@@ -16,8 +16,6 @@
 
 #include <string.h>
 
-/* More than H.264 allows pictures to wait. */
-#define MAX_DELAY_FRAMES 16
 /* The longest video at the highest rate of frames that is read, and then some. */
 #define MAX_FRAMES 100000
 
@@ -241,7 +239,7 @@ gboolean video_join_run(VideoJoin *join, const char *const *parts, int count, co
   for (int i = 0; i < count; i++)
     if (!survey_part(join, i, error))
       return FALSE;
-  if (join->delay > MAX_DELAY_FRAMES)
+  if (join->delay > AV_MAX_DELAY_FRAMES)
     return damaged(parts[0], error);
   g_autoptr(Mp4Out) file =
       mp4_out_open(out, &join->info, join->parameters, g_steal_pointer(&join->sound), error);

@@ -36,6 +36,12 @@ typedef struct {
 typedef enum { POSE_LITE, POSE_FULL, POSE_HEAVY } PoseNetwork;
 
 /* The detector and one landmark network. Not for two threads at once: make one for each thread. */
+/* In the picture. */
+static inline void landmark_middle(const Pose *pose, PoseLandmark a, PoseLandmark b, float out[2]) {
+  out[0] = 0.5f * (pose->image[a].x + pose->image[b].x);
+  out[1] = 0.5f * (pose->image[a].y + pose->image[b].y);
+}
+
 typedef struct PoseEstimator PoseEstimator;
 
 /* models: the folder tree to look for the networks in, or NULL for the usual places. FAULT_NETWORK. */

@@ -9,7 +9,6 @@
 #include "puppet/motion/standing.h"
 
 #include <glib/gstdio.h>
-#include <sched.h>
 #include <string.h>
 
 #define MAX_WORKERS 4
@@ -403,17 +402,6 @@ static gboolean choose_frames(Render *render, GError **error) {
   return TRUE;
 }
 
-/* Holds the calling thread, and all that it will start, on the processor where it is. */
-static gboolean bind_to_one(cpu_set_t *before) {
-  cpu_set_t one;
-  int here = sched_getcpu();
-  if (here < 0 || here >= CPU_SETSIZE || sched_getaffinity(0, sizeof *before, before) != 0)
-    return FALSE;
-  CPU_ZERO(&one);
-  CPU_SET(here, &one);
-  return sched_setaffinity(0, sizeof one, &one) == 0;
-}
-
 static gboolean run(Render *render, const Role *roles, const char *out, GError **error) {
   static const PipelineStages stages = {read_frame, draw_frame, write_frame, frame_free};
   if (!choose_frames(render, error) || !cast(render, roles, error) || !open_files(render, out, error))
@@ -426,11 +414,7 @@ static gboolean run(Render *render, const Role *roles, const char *out, GError *
 gboolean render_video(Scene *scene, const Role *roles, int count, const RenderOptions *options,
                       const char *out, RenderResult *result, Progress *progress, GError **error) {
   g_auto(Render) render = {.scene = scene, .options = options, .progress = progress, .roles = count};
-  cpu_set_t before;
-  gboolean bound = options->threads == 1 && bind_to_one(&before);
   gboolean good = run(&render, roles, out, error);
-  if (bound)
-    sched_setaffinity(0, sizeof before, &before);
   *result = (RenderResult){.frames = render.written, .acted = render.acted};
   return good;
 }

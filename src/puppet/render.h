@@ -25,9 +25,8 @@ typedef struct {
   /* A run of the Scene's frames, both 0 for all. Its pictures are those that they would be in the whole, at
    * the times they have there; a part has no sound (media/video_join.h makes one video of the parts). */
   int first, count;
-  /* 0: as many as there are processors. The encoder's number is fixed, since its choices depend on it; a
-   * render that is to stay on one processor is bound to it, with all its threads, by 1. No byte depends on
-   * it. */
+  /* 0: as many as there are processors. The encoder's number is fixed, since its choices depend on it. No
+   * byte depends on it. */
   int threads;
 } RenderOptions;
 

@@ -289,6 +289,12 @@ void safetensors_set_metadata(SafetensorsWriter *writer, const char *key, const 
   json_object_set_new(writer->metadata, key, json_string(value));
 }
 
+void safetensors_set_torch(SafetensorsWriter *writer, const char *const *more) {
+  safetensors_set_metadata(writer, "format", "pt");
+  for (gsize i = 0; more && more[i]; i += 2)
+    safetensors_set_metadata(writer, more[i], more[i + 1]);
+}
+
 /* Wide elements first: with the data at a multiple of eight every tensor is then aligned without gaps, which
  * the format forbids. Within a width the order of adding stays. */
 static gint compare_width(gconstpointer a, gconstpointer b) {

@@ -59,5 +59,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SafetensorsWriter, safetensors_writer_free)
 void safetensors_add(SafetensorsWriter *writer, const char *name, Dtype dtype, const gint64 *shape, int rank,
                      const void *data);
 void safetensors_set_metadata(SafetensorsWriter *writer, const char *key, const char *value);
+/* For tools that tell by it that tensors lie as PyTorch's do. more: key, value, key, value, …, NULL; or NULL.
+ */
+void safetensors_set_torch(SafetensorsWriter *writer, const char *const *more);
 /* To a temporary name, then renamed. FAULT_OUTPUT. */
 gboolean safetensors_write(SafetensorsWriter *writer, const char *path, GError **error);

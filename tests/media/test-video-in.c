@@ -14,6 +14,21 @@ static void make_plain(const char *name, int width, int height, double seconds) 
   material_make(PICTURE FAST "%s", width, height, seconds, name);
 }
 
+/* Two recordings one after the other: the size changes, the clock starts again. */
+static void make_both(void) {
+  make_plain("large.ts", 160, 96, 0.6);
+  make_plain("small.ts", 128, 128, 0.6);
+  g_autoptr(GByteArray) both = material_read("large.ts"), second = material_read("small.ts");
+  g_byte_array_append(both, second->data, second->len);
+  material_write("both.ts", both->data, both->len);
+}
+
+/* Three frames at a time have the same one. */
+static void make_thrice(void) {
+  material_make(PICTURE FAST "-bf 0 -bsf:v setts=pts=ceil(PTS*TB/0.12)*0.12/TB:dts=DTS thrice.mkv", 160, 96,
+                1.0);
+}
+
 /* The first frame as the ffmpeg command shows it, rotation applied, against ours. */
 static void compare_with_ffmpeg(const char *name, const AVFrame *frame, const char *filter, int tolerance) {
   material_make("-i %s -frames:v 1 %s -pix_fmt yuv420p -f rawvideo first.yuv", name, filter);
@@ -221,11 +236,7 @@ static void cover_pictures_are_passed_over(void **state) {
 }
 
 static void the_size_may_change_and_the_clock_may_start_again(void **state) {
-  make_plain("large.ts", 160, 96, 0.6);
-  make_plain("small.ts", 128, 128, 0.6);
-  g_autoptr(GByteArray) both = material_read("large.ts"), second = material_read("small.ts");
-  g_byte_array_append(both, second->data, second->len);
-  material_write("both.ts", both->data, both->len);
+  make_both();
   VideoInfo info;
   g_autoptr(GPtrArray) frames = material_frames("both.ts", &info);
   assert_int_equal(info.width, 160);
@@ -242,8 +253,7 @@ static void a_broadcast_clock_is_moved_to_zero(void **state) {
 }
 
 static void equal_times_are_made_to_increase(void **state) {
-  material_make(PICTURE FAST "-bf 0 -bsf:v setts=pts=ceil(PTS*TB/0.12)*0.12/TB:dts=DTS thrice.mkv", 160, 96,
-                1.0);
+  make_thrice();
   VideoInfo info;
   g_autoptr(GPtrArray) frames = material_frames("thrice.mkv", &info); /* asserts the increase */
   assert_true(frames->len >= 24);
@@ -322,13 +332,8 @@ static void reading_may_begin_in_the_middle(void **state) {
 
 /* Whatever the file is like: the same frames as when all are read, if need be by reading all. */
 static void strange_files_are_read_from_the_beginning(void **state) {
-  make_plain("large.ts", 160, 96, 0.6);
-  make_plain("small.ts", 128, 128, 0.6);
-  g_autoptr(GByteArray) both = material_read("large.ts"), second = material_read("small.ts");
-  g_byte_array_append(both, second->data, second->len);
-  material_write("both.ts", both->data, both->len);
-  material_make(PICTURE FAST "-bf 0 -bsf:v setts=pts=ceil(PTS*TB/0.12)*0.12/TB:dts=DTS thrice.mkv", 160, 96,
-                1.0);
+  make_both();
+  make_thrice();
   material_make(PICTURE FAST "raw.h264", 160, 96, 1.0);
   static const char *const files[] = {"both.ts", "thrice.mkv", "raw.h264"};
   for (guint i = 0; i < G_N_ELEMENTS(files); i++) {

@@ -120,9 +120,7 @@ static void add_matrix(SafetensorsWriter *writer, GPtrArray *kept, const char *l
 gboolean lora_save(const Lora *lora, const char *path, const char *const *metadata, GError **error) {
   g_autoptr(SafetensorsWriter) writer = safetensors_writer_new();
   g_autoptr(GPtrArray) kept = g_ptr_array_new_with_free_func(g_free);
-  safetensors_set_metadata(writer, "format", "pt");
-  for (gsize i = 0; metadata && metadata[i]; i += 2)
-    safetensors_set_metadata(writer, metadata[i], metadata[i + 1]);
+  safetensors_set_torch(writer, metadata);
   for (guint i = 0; i < lora->layers->len; i++) {
     const LoraLayer *layer = &g_array_index(lora->layers, LoraLayer, i);
     add_matrix(writer, kept, layer->name, "lora_A", layer->a, layer->rank, layer->in, 1);

@@ -85,9 +85,7 @@ gboolean transformer_save(const Transformer *transformer, const char *path, Dtyp
     return fault(error, FAULT_USAGE, "A transformer is saved in fp32 or in bf16.");
   g_autoptr(SafetensorsWriter) writer = safetensors_writer_new();
   g_autoptr(GPtrArray) kept = g_ptr_array_new_with_free_func(g_free);
-  safetensors_set_metadata(writer, "format", "pt");
-  for (gsize i = 0; metadata && metadata[i]; i += 2)
-    safetensors_set_metadata(writer, metadata[i], metadata[i + 1]);
+  safetensors_set_torch(writer, metadata);
   for (guint i = 0; i < transformer->slots->len; i++) {
     const Slot *slot = &g_array_index(transformer->slots, Slot, i);
     safetensors_add(writer, slot->parameter, dtype, (gint64[]){slot->rows, slot->cols}, slot->cols ? 2 : 1,

@@ -2,7 +2,7 @@
  * a leg. A leg counts as one line through hip, knee and ankle that goes on above the hip, so that a picture
  * may end anywhere. */
 #include "puppet/draw/borrowed.h"
-#include "base/plane.h"
+#include "puppet/rig/segment.h"
 #include <math.h>
 
 #define TRUNK_SHARE 0.5f /* of a trunk that is cut must be in the picture for it to be the character's */
@@ -48,84 +48,71 @@ Borrowed borrowed_find(const Rig *rig) {
 
 typedef struct {
   const Landmark *at;
-  float down[2]; /* unit vector from the ears to the shoulders */
-  float shoulders[2];
-  float neck; /* its length */
+  float ears[2], shoulders[2]; /* middles */
+  float down[2];               /* unit vector from the ears to the shoulders */
+  float neck;                  /* its length */
 } Body;
 
 static Body body_of(const Pose *pose) {
-  const Landmark *l = pose->image;
-  Body body = {.at = l};
-  float ears[2] = {0.5f * (l[POSE_LEFT_EAR].x + l[POSE_RIGHT_EAR].x),
-                   0.5f * (l[POSE_LEFT_EAR].y + l[POSE_RIGHT_EAR].y)};
-  body.shoulders[0] = 0.5f * (l[POSE_LEFT_SHOULDER].x + l[POSE_RIGHT_SHOULDER].x);
-  body.shoulders[1] = 0.5f * (l[POSE_LEFT_SHOULDER].y + l[POSE_RIGHT_SHOULDER].y);
-  body.neck = MAX(hypotf(body.shoulders[0] - ears[0], body.shoulders[1] - ears[1]), 1.0f);
+  Body body = {.at = pose->image};
+  landmark_middle(pose, POSE_LEFT_EAR, POSE_RIGHT_EAR, body.ears);
+  landmark_middle(pose, POSE_LEFT_SHOULDER, POSE_RIGHT_SHOULDER, body.shoulders);
+  body.neck = MAX(point_distance(body.ears, body.shoulders), 1.0f);
   for (int a = 0; a < 2; a++)
-    body.down[a] = (body.shoulders[a] - ears[a]) / body.neck;
+    body.down[a] = (body.shoulders[a] - body.ears[a]) / body.neck;
   return body;
 }
 
-/* The distance of a point from a bone; along: where on it the nearest place of its line lies, 0 to 1, beyond
- * its ends less or more. */
-static float from_bone(const Landmark *a, const Landmark *b, float x, float y, float *along) {
-  float dx = b->x - a->x, dy = b->y - a->y;
-  float t = ((x - a->x) * dx + (y - a->y) * dy) / MAX(dx * dx + dy * dy, 1.0f), on = CLAMP(t, 0.0f, 1.0f);
-  if (along)
-    *along = t;
-  return hypotf(x - a->x - on * dx, y - a->y - on * dy);
+static const float *place(const Body *body, int landmark) {
+  return &body->at[landmark].x; /* and y after it */
 }
 
 /* From forearm, hand and the lower part of the upper arm, the rest of which is in the trunk's outline; in
- * necks.
- */
-static float from_arms(const Body *body, float fingers, float x, float y) {
+ * necks. */
+static float from_arms(const Body *body, float fingers, const float p[2]) {
   float nearest = INFINITY;
   for (int side = 0; side < 2; side++) {
-    const Landmark *shoulder = &body->at[POSE_LEFT_SHOULDER + side],
-                   *elbow = &body->at[POSE_LEFT_ELBOW + side], *wrist = &body->at[POSE_LEFT_WRIST + side],
-                   *knuckle = &body->at[POSE_LEFT_INDEX + side];
-    Landmark tip = {knuckle->x + fingers * (knuckle->x - wrist->x),
-                    knuckle->y + fingers * (knuckle->y - wrist->y), 0, 1};
-    float along, upper = from_bone(shoulder, elbow, x, y, &along);
-    nearest = MIN(nearest, from_bone(elbow, wrist, x, y, NULL));
-    nearest = MIN(nearest, from_bone(wrist, &tip, x, y, NULL));
-    if (along > 0.4f)
-      nearest = MIN(nearest, upper);
+    const float *shoulder = place(body, POSE_LEFT_SHOULDER + side),
+                *elbow = place(body, POSE_LEFT_ELBOW + side), *wrist = place(body, POSE_LEFT_WRIST + side),
+                *knuckle = place(body, POSE_LEFT_INDEX + side);
+    float tip[2];
+    point_mix(wrist, knuckle, 1 + fingers, tip);
+    nearest = MIN(nearest, segment_distance(elbow, wrist, p));
+    nearest = MIN(nearest, segment_distance(wrist, tip, p));
+    if (segment_along(shoulder, elbow, p) > 0.4f)
+      nearest = MIN(nearest, segment_distance(shoulder, elbow, p));
   }
   return nearest / body->neck;
 }
 
 /* Before the face only what is sure to be arm: what is not would be his face. */
-static gboolean of_arm(const Body *body, float x, float y) {
-  float from_ears = hypotf(x - body->shoulders[0] + body->neck * body->down[0],
-                           y - body->shoulders[1] + body->neck * body->down[1]);
-  if (from_ears < HEAD_RADIUS * body->neck)
-    return from_arms(body, 0, x, y) < SURE_WIDTH;
-  return from_arms(body, FINGERS, x, y) < ARM_WIDTH;
+static gboolean of_arm(const Body *body, const float p[2]) {
+  if (point_distance(body->ears, p) < HEAD_RADIUS * body->neck)
+    return from_arms(body, 0, p) < SURE_WIDTH;
+  return from_arms(body, FINGERS, p) < ARM_WIDTH;
 }
 
-static gboolean of_head(const Body *body, float x, float y) {
-  float below = (x - body->shoulders[0]) * body->down[0] + (y - body->shoulders[1]) * body->down[1];
+static gboolean of_head(const Body *body, const float p[2]) {
+  float below = (p[0] - body->shoulders[0]) * body->down[0] + (p[1] - body->shoulders[1]) * body->down[1];
   return below < -CHIN * body->neck;
 }
 
 /* Whether it is of a leg, further down than the picture goes. Between an arm and a leg that is near, too, the
  * distance decides in which each has the weight of its width. */
-static gboolean below_picture(const Borrowed *borrowed, const Body *body, float x, float y) {
+static gboolean below_picture(const Borrowed *borrowed, const Body *body, const float p[2]) {
   float nearest = INFINITY, along = 0;
   int leg = 0;
   for (int side = 0; side < 2; side++) {
-    const Landmark *hip = &body->at[POSE_LEFT_HIP + side], *knee = &body->at[POSE_LEFT_KNEE + side],
-                   *ankle = &body->at[POSE_LEFT_ANKLE + side];
-    float on_thigh, on_shin, thigh = from_bone(hip, knee, x, y, &on_thigh),
-                             shin = from_bone(knee, ankle, x, y, &on_shin);
+    const float *hip = place(body, POSE_LEFT_HIP + side), *knee = place(body, POSE_LEFT_KNEE + side),
+                *ankle = place(body, POSE_LEFT_ANKLE + side);
+    float thigh = segment_distance(hip, knee, p), shin = segment_distance(knee, ankle, p);
     if (MIN(thigh, shin) >= nearest)
       continue;
     nearest = MIN(thigh, shin), leg = side;
-    along = shin < thigh ? 1 + MAX(on_shin, 0.0f) : MIN(on_thigh, 1.0f);
+    along =
+        shin < thigh ? 1 + MAX(segment_along(knee, ankle, p), 0.0f) : MIN(segment_along(hip, knee, p), 1.0f);
   }
-  float arm = from_arms(body, FINGERS, x, y);
+  float arm = from_arms(body, FINGERS, p);
   gboolean of_arm = arm < ARM_WIDTH && arm * LEG_WIDTH < nearest / body->neck * SURE_WIDTH;
   return !of_arm && along > borrowed->leg[leg] - OVERLAP;
 }
@@ -146,10 +133,10 @@ void borrowed_take(const Borrowed *borrowed, const Pose *pose, int width, int he
     for (int u = 0; u < mask->width; u++) {
       if (!*image_at(mask, u, v))
         continue;
-      float x = ((float)u + 0.5f) * scale_x, y = ((float)v + 0.5f) * scale_y;
-      if (borrowed->body && of_arm(&body, x, y))
+      const float p[2] = {((float)u + 0.5f) * scale_x, ((float)v + 0.5f) * scale_y};
+      if (borrowed->body && of_arm(&body, p))
         move(mask, u, v, before);
-      else if (borrowed->body ? !of_head(&body, x, y) : below_picture(borrowed, &body, x, y))
+      else if (borrowed->body ? !of_head(&body, p) : below_picture(borrowed, &body, p))
         move(mask, u, v, behind);
     }
 }

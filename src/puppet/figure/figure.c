@@ -48,11 +48,6 @@ static gboolean masked(const Image *mask, float x, float y) {
   return i >= 0 && j >= 0 && i < mask->width && j < mask->height && *image_at(mask, i, j) >= 128;
 }
 
-static void landmark_middle(const Pose *pose, PoseLandmark a, PoseLandmark b, float p[2]) {
-  p[0] = 0.5f * (pose->image[a].x + pose->image[b].x);
-  p[1] = 0.5f * (pose->image[a].y + pose->image[b].y);
-}
-
 /* The middle of the head lies between eyes and ears at half its height. Half a head is 1.7 times the way from eyes to mouth
  * and 0.45 times that from the shoulders to the nose: the mean of both, unless the mask ends before. */
 static void place_crown(Figure *figure, const Pose *pose, const Image *mask, const float shoulders[2]) {

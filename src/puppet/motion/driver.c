@@ -54,10 +54,6 @@ static gboolean visible(const Pose *pose, int landmark) {
   return pose->image[landmark].visibility >= VISIBLE;
 }
 
-static void middle(const Landmark *l, int a, int b, float out[2]) {
-  out[0] = 0.5f * (l[a].x + l[b].x), out[1] = 0.5f * (l[a].y + l[b].y);
-}
-
 static float image_length(const Pose *pose, int a, int b) {
   return hypotf(pose->image[b].x - pose->image[a].x, pose->image[b].y - pose->image[a].y);
 }
@@ -357,9 +353,9 @@ static void trunk(Work *work) {
   for (int i = 0; i < n; i++) {
     DriverFrame *f = &driver->frames[i];
     const Landmark *l = work->poses[i].image;
-    middle(l, POSE_LEFT_HIP, POSE_RIGHT_HIP, f->hip);
-    middle(l, POSE_LEFT_SHOULDER, POSE_RIGHT_SHOULDER, f->shoulders);
-    middle(l, POSE_LEFT_EAR, POSE_RIGHT_EAR, f->ears);
+    landmark_middle(&work->poses[i], POSE_LEFT_HIP, POSE_RIGHT_HIP, f->hip);
+    landmark_middle(&work->poses[i], POSE_LEFT_SHOULDER, POSE_RIGHT_SHOULDER, f->shoulders);
+    landmark_middle(&work->poses[i], POSE_LEFT_EAR, POSE_RIGHT_EAR, f->ears);
     for (int a = 0; a < 2; a++) {
       spine[i][a] = f->shoulders[a] - f->hip[a];
       neck[i][a] = f->ears[a] - f->shoulders[a];
@@ -456,7 +452,7 @@ static void hands(Work *work, int side) {
     DriverFrame *f = &frames[i];
     known[i] = visible(pose, wrist) && visible(pose, index) && visible(pose, pinky);
     float knuckle[2];
-    middle(l, index, pinky, knuckle);
+    landmark_middle(pose, index, pinky, knuckle);
     float x = knuckle[0] - l[wrist].x, y = knuckle[1] - l[wrist].y;
     float c = cosf(f->angle[forearm]), s = sinf(f->angle[forearm]);
     v[i][0] = x * c + y * s, v[i][1] = y * c - x * s;
